@@ -1,0 +1,104 @@
+"""python -m benchmarks: measure, say how far it is, print the table."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import imports, load, machine, memory, report, throughput
+from .cases import CASES
+from .cores import Cores, choose
+from .stats import Row
+
+LOOPS = ("uvloop", "asyncio")
+NAMES = (*(case.name for case in CASES), "memory", "import")
+# (rounds, seconds of one turn): quick takes about two minutes for everything, the usual one
+# about eight, full about half an hour.
+QUICK, USUAL, FULL = (3, 0.5), (5, 2.0), (9, 5.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0 measured, 1 some row failed, 2 cannot run here."""
+    chosen = _options().parse_args(arguments)
+    if not sys.platform.startswith("linux"):
+        print("the benchmarks need Linux: they pin processes and read /proc", file=sys.stderr)
+        return 2
+    if not load.installed():
+        print("wrk is missing: apt-get install wrk", file=sys.stderr)
+        return 2
+    usual_rounds, usual_seconds = QUICK if chosen.quick else FULL if chosen.full else USUAL
+    rounds, seconds = chosen.rounds or usual_rounds, chosen.seconds or usual_seconds
+    facts = machine.facts()
+    cores = choose()
+    if cores.shared:
+        facts["note"] = "one core only: server and load generator took turns on it"
+    loops = LOOPS if chosen.loop == "both" else (chosen.loop,)
+    cases = chosen.case or NAMES
+    rows = _measure(loops, cases, rounds, seconds, cores)
+    facts["method"] = f"median of {rounds} rounds of {seconds:g} s, servers in turn on one core"
+    print(report.rst(rows, facts))
+    if chosen.json is not None:
+        options = {"rounds": rounds, "seconds": seconds, "loops": loops, "cases": cases}
+        chosen.json.write_text(json.dumps(report.as_json(rows, facts, options), indent=2) + "\n")
+    return 1 if any(row.failure for row in rows) else 0
+
+
+def _measure(
+    loops: Sequence[str], cases: Sequence[str], rounds: int, seconds: float, cores: Cores
+) -> list[Row]:
+    rows = []
+    for loop in loops:
+        for case in CASES:
+            if case.name in cases:
+                rows += throughput.measure(
+                    case, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
+                )
+        if "memory" in cases:
+            rows += memory.measure(loop, cores=cores, progress=_progress)
+    if "import" in cases:
+        rows += imports.measure(cores=cores, progress=_progress)
+    return rows
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="lowlevel beside aiohttp's low-level server: requests per second under wrk, "
+        "memory per idle connection, time to import.",
+    )
+    options.add_argument("--loop", choices=(*LOOPS, "both"), default="both")
+    options.add_argument(
+        "--case", action="append", choices=NAMES, help="may be given more than once; default: all"
+    )
+    speed = options.add_mutually_exclusive_group()
+    speed.add_argument("--quick", action="store_true", help="about two minutes, more noise")
+    speed.add_argument("--full", action="store_true", help="about half an hour, less noise")
+    options.add_argument("--rounds", type=_positive_int, help=f"default: {USUAL[0]}")
+    options.add_argument(
+        "--seconds", type=_positive_float, help=f"of one turn of one server, default: {USUAL[1]:g}"
+    )
+    options.add_argument("--json", type=Path, metavar="FILE", help="write every sample there too")
+    return options
+
+
+def _positive_int(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _positive_float(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

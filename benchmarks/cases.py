@@ -1,0 +1,105 @@
+"""What is asked of the servers, and what lowlevel should reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .stats import Target
+
+SCRIPTS = Path(__file__).with_name("wrk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One kind of load.
+
+    name: what `--case` takes.
+    script: the file in wrk/ that makes the requests; plain GETs without one.
+    connections: how many wrk keeps open.
+    beside: the servers measured in the same rounds, each with the ratio lowlevel should reach.
+    sample: a body, for the one request that proves that all servers answer alike.
+    """
+
+    name: str
+    title: str
+    path: str
+    script: str | None = None
+    connections: int = 64
+    beside: Mapping[str, Target | None] = field(default_factory=dict)
+    sample: bytes | None = None
+
+    @property
+    def script_file(self) -> Path | None:
+        return SCRIPTS / self.script if self.script else None
+
+
+def _aiohttp(ratio: float) -> Mapping[str, Target | None]:
+    return {"aiohttp": Target("at least", ratio)}
+
+
+CASES = (
+    Case(
+        name="plaintext",
+        title="plaintext",
+        path="/",
+        beside={
+            **_aiohttp(2.0),
+            "floor_httptools": Target("at least", 0.75),
+            "floor_asyncio": None,
+        },
+    ),
+    Case(
+        name="json",
+        title="12 browser headers, JSON",
+        path="/json?page=7&sort=name",
+        script="browser.lua",
+        beside=_aiohttp(1.8),
+    ),
+    Case(
+        name="echo",
+        title="POST 1 KiB echo",
+        path="/echo",
+        script="echo.lua",
+        beside=_aiohttp(1.8),
+        sample=b"x" * 1024,
+    ),
+    Case(
+        name="pipelined",
+        title="16 pipelined",
+        path="/",
+        script="pipelined.lua",
+        beside=_aiohttp(2.5),
+    ),
+    Case(
+        name="close",
+        title="new connection per request",
+        path="/",
+        script="close.lua",
+        beside=_aiohttp(1.3),
+    ),
+    Case(
+        name="upload",
+        title="1 MiB upload streamed",
+        path="/upload",
+        script="upload.lua",
+        connections=16,
+        beside=_aiohttp(1.2),
+        sample=b"x" * 1024 * 1024,
+    ),
+    Case(
+        name="download",
+        title="1 MiB download",
+        path="/download",
+        connections=16,
+        beside=_aiohttp(1.2),
+    ),
+    Case(
+        name="stream",
+        title="16 x 1 KiB streamed response",
+        path="/stream",
+        beside=_aiohttp(1.2),
+    ),
+)
+
+MEMORY_TARGET = Target("at most", 5.0, on="value", unit="KiB")
+IMPORT_TARGET = Target("at most", 0.5)

@@ -1,0 +1,39 @@
+"""Where and with what the numbers were taken: they mean nothing without it."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from . import load
+
+PACKAGES = ("lowlevel", "aiohttp", "httptools", "multidict", "yarl", "uvloop")
+
+
+def facts() -> dict[str, str]:
+    """What to print below the numbers, in this order."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "load before": f"{os.getloadavg()[0]:.2f} (1 minute average)",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "load generator": load.version(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "(this checkout)" if name == "lowlevel" else "(missing)"

@@ -1,0 +1,61 @@
+"""The one handler that lowlevel and aiohttp both serve."""
+
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any
+
+Handler = Callable[[Any], Awaitable[Any]]
+
+DOWNLOAD = bytes(1024 * 1024)
+PIECE = bytes(1024)
+PIECES = 16
+
+
+def make_handler(web: ModuleType) -> Handler:
+    """The handler over `web`, which is `lowlevel` or `aiohttp.web`: what it uses, both have."""
+
+    async def plaintext(request: Any) -> Any:
+        return web.Response(text="Hello, world!")
+
+    async def json(request: Any) -> Any:
+        return web.json_response(
+            {
+                "agent": request.headers.get("user-agent"),
+                "language": request.headers.get("accept-language"),
+                "page": request.query.get("page"),
+            }
+        )
+
+    async def echo(request: Any) -> Any:
+        return web.Response(body=await request.read())
+
+    async def upload(request: Any) -> Any:
+        size = 0
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+        return web.Response(text=str(size))
+
+    async def download(request: Any) -> Any:
+        return web.Response(body=DOWNLOAD)
+
+    async def stream(request: Any) -> Any:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(PIECES):
+            await response.write(PIECE)
+        await response.write_eof()
+        return response
+
+    routes: dict[str, Handler] = {
+        "/": plaintext,
+        "/json": json,
+        "/echo": echo,
+        "/upload": upload,
+        "/download": download,
+        "/stream": stream,
+    }
+
+    async def handler(request: Any) -> Any:
+        return await routes[request.path](request)
+
+    return handler

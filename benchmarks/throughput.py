@@ -1,0 +1,125 @@
+"""Requests per second: the servers of one case take turns under wrk, round after round."""
+
+import http.client
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+from . import load
+from .cases import Case
+from .cores import Cores
+from .process import ServerFailed, ServerProcess
+from .stats import Row
+
+WARM_UP_SECONDS = 0.4
+ANSWER_SECONDS = 10.0
+
+Progress = Callable[[str], None]
+Servers = Mapping[str, ServerProcess]
+
+
+class AnswersDiffer(Exception):
+    """The servers do not give the same answer to the case's request."""
+
+
+FAILURES = (AnswersDiffer, ServerFailed, load.LoadFailed, OSError, http.client.HTTPException)
+
+
+def measure(
+    case: Case, loop: str, *, rounds: int, seconds: float, cores: Cores, progress: Progress
+) -> list[Row]:
+    """One row for each server beside lowlevel. What goes wrong is in the rows' `failure`."""
+    rows = [
+        Row(case.name, _title(case, other), loop, other, "requests/s", target)
+        for other, target in case.beside.items()
+    ]
+    try:
+        with started(("lowlevel", *case.beside), loop, cores) as servers:
+            prove(case, servers)
+            for server in servers.values():
+                _turn(case, server, WARM_UP_SECONDS, cores)
+            for number in range(1, rounds + 1):
+                progress(f"{loop}: {case.title}: round {number} of {rounds}")
+                _round(case, servers, rows, seconds, cores)
+    except FAILURES as error:
+        for row in rows:
+            row.failure = f"{type(error).__name__}: {error}"
+    return rows
+
+
+@contextmanager
+def started(names: Iterable[str], loop: str, cores: Cores) -> Iterator[Servers]:
+    """Run these servers, all on the same core."""
+    with ExitStack() as running:
+        yield {
+            name: running.enter_context(ServerProcess(name, loop, cores.server)) for name in names
+        }
+
+
+def _title(case: Case, other: str) -> str:
+    return case.title if other == "aiohttp" else f"{case.title}, beside {other}"
+
+
+def _round(case: Case, servers: Servers, rows: list[Row], seconds: float, cores: Cores) -> None:
+    turns = {name: _turn(case, server, seconds, cores) for name, server in servers.items()}
+    ours = turns["lowlevel"]
+    for row in rows:
+        theirs = turns[row.other]
+        row.ours.append(ours.rate)
+        row.theirs.append(theirs.rate)
+        row.server_busy.append((ours.server_busy, theirs.server_busy))
+        row.load_busy.append((ours.load_busy, theirs.load_busy))
+
+
+class Turn(NamedTuple):
+    """Requests per second, and the shares of their cores that the two sides took."""
+
+    rate: float
+    server_busy: float
+    load_busy: float
+
+
+def _turn(case: Case, server: ServerProcess, seconds: float, cores: Cores) -> Turn:
+    began, used = time.monotonic(), server.cpu_seconds
+    try:
+        done = load.run(
+            f"http://127.0.0.1:{server.port}{case.path}",
+            seconds=seconds,
+            connections=case.connections,
+            script=case.script_file,
+            core=cores.load,
+        )
+    except load.LoadFailed as error:
+        raise load.LoadFailed(f"{server.name}: {error}\n{server.complaints}") from error
+    took = time.monotonic() - began
+    turn = Turn(
+        done.requests_per_second,
+        (server.cpu_seconds - used) / took,
+        done.cpu_seconds / took,
+    )
+    server.wait_idle()
+    return turn
+
+
+def prove(case: Case, servers: Servers) -> None:
+    """Raises AnswersDiffer unless all servers give the same body to the same request."""
+    first, *others = servers.values()
+    status, body = _answer(case, first)
+    if status != 200:
+        raise AnswersDiffer(f"{first.name} answers {status}\n{first.complaints}")
+    for other in others:
+        if _answer(case, other) != (status, body):
+            raise AnswersDiffer(f"{other.name} does not answer as {first.name} does")
+
+
+def _answer(case: Case, server: ServerProcess) -> tuple[int, bytes]:
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
+    method = "GET" if case.sample is None else "POST"
+    headers = {"User-Agent": "prove/1.0", "Accept-Language": "en"}
+    try:
+        client.request(method, case.path, body=case.sample, headers=headers)
+        response = client.getresponse()
+        return response.status, response.read()
+    finally:
+        client.close()

@@ -1,0 +1,55 @@
+"""A low-level asyncio HTTP/1.1 and WebSocket server: one handler answers every request.
+
+``import lowlevel as web`` stands in for ``from aiohttp import web`` wherever its low-level server is used.
+"""
+
+from __future__ import annotations
+
+from . import hdrs
+from ._version import __version__
+from .access_log import AbstractAccessLogger, AccessLogger
+from .body import StreamReader
+from .connection import RequestHandler
+from .exceptions import *  # noqa: F403
+from .exceptions import __all__ as _exceptions
+from .keys import RequestKey, ResponseKey
+from .protocol.head import HttpVersion, HttpVersion10, HttpVersion11
+from .protocol.headers import ETag
+from .request import BaseRequest, Request
+from .response import Response, StreamResponse, json_bytes_response, json_response
+from .run import run_app
+from .runner import BaseRunner, GracefulExit, ServerRunner
+from .server import Server
+from .sites import BaseSite, NamedPipeSite, SockSite, TCPSite, UnixSite
+
+__all__ = (
+    "AbstractAccessLogger",
+    "AccessLogger",
+    "BaseRequest",
+    "BaseRunner",
+    "BaseSite",
+    "ETag",
+    "GracefulExit",
+    "HttpVersion",
+    "HttpVersion10",
+    "HttpVersion11",
+    "NamedPipeSite",
+    "Request",
+    "RequestHandler",
+    "RequestKey",
+    "Response",
+    "ResponseKey",
+    "Server",
+    "ServerRunner",
+    "SockSite",
+    "StreamReader",
+    "StreamResponse",
+    "TCPSite",
+    "UnixSite",
+    "__version__",
+    "hdrs",
+    "json_bytes_response",
+    "json_response",
+    "run_app",
+    *_exceptions,
+)

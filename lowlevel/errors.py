@@ -1,0 +1,17 @@
+"""Errors and warnings that are not responses; they live below everything so that any module may raise them."""
+
+from __future__ import annotations
+
+__all__ = ("NotAppKeyWarning", "PayloadAccessError", "RequestPayloadError")
+
+
+class RequestPayloadError(Exception):
+    """The body of the request is malformed: bad framing, or bytes that its content coding does not allow."""
+
+
+class PayloadAccessError(Exception):
+    """The body of the request was read after the response was sent: what was left of it is gone."""
+
+
+class NotAppKeyWarning(UserWarning):
+    """A plain str was used as a key of a request or response; a RequestKey or ResponseKey carries a type."""

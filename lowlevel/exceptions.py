@@ -1,0 +1,588 @@
+"""Responses that can be raised, one class for each status code, and errors that are none.
+
+Raising one from a handler, or from anything it calls, ends the request with that answer::
+
+    raise HTTPNotFound(text="no such page")
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Set
+from typing import Any, ClassVar, Final
+
+from yarl import URL
+
+from .errors import NotAppKeyWarning, PayloadAccessError, RequestPayloadError
+from .protocol.headers import check_field
+from .protocol.serializer import default_reason
+from .response import Response
+from .response_fields import Headers
+
+__all__ = (
+    "HTTPAccepted",
+    "HTTPBadGateway",
+    "HTTPBadRequest",
+    "HTTPClientError",
+    "HTTPConflict",
+    "HTTPCreated",
+    "HTTPError",
+    "HTTPException",
+    "HTTPExpectationFailed",
+    "HTTPFailedDependency",
+    "HTTPForbidden",
+    "HTTPFound",
+    "HTTPGatewayTimeout",
+    "HTTPGone",
+    "HTTPImATeapot",
+    "HTTPInsufficientStorage",
+    "HTTPInternalServerError",
+    "HTTPLengthRequired",
+    "HTTPLocked",
+    "HTTPLoopDetected",
+    "HTTPMethodNotAllowed",
+    "HTTPMisdirectedRequest",
+    "HTTPMove",
+    "HTTPMovedPermanently",
+    "HTTPMultipleChoices",
+    "HTTPNetworkAuthenticationRequired",
+    "HTTPNoContent",
+    "HTTPNonAuthoritativeInformation",
+    "HTTPNotAcceptable",
+    "HTTPNotExtended",
+    "HTTPNotFound",
+    "HTTPNotImplemented",
+    "HTTPNotModified",
+    "HTTPOk",
+    "HTTPPartialContent",
+    "HTTPPaymentRequired",
+    "HTTPPermanentRedirect",
+    "HTTPPreconditionFailed",
+    "HTTPPreconditionRequired",
+    "HTTPProxyAuthenticationRequired",
+    "HTTPRedirection",
+    "HTTPRequestEntityTooLarge",
+    "HTTPRequestHeaderFieldsTooLarge",
+    "HTTPRequestRangeNotSatisfiable",
+    "HTTPRequestTimeout",
+    "HTTPRequestURITooLong",
+    "HTTPResetContent",
+    "HTTPSeeOther",
+    "HTTPServerError",
+    "HTTPServiceUnavailable",
+    "HTTPSuccessful",
+    "HTTPTemporaryRedirect",
+    "HTTPTooEarly",
+    "HTTPTooManyRequests",
+    "HTTPUnauthorized",
+    "HTTPUnavailableForLegalReasons",
+    "HTTPUnprocessableEntity",
+    "HTTPUnsupportedMediaType",
+    "HTTPUpgradeRequired",
+    "HTTPUseProxy",
+    "HTTPVariantAlsoNegotiates",
+    "HTTPVersionNotSupported",
+    "NotAppKeyWarning",
+    "PayloadAccessError",
+    "RequestDecodeError",
+    "RequestPayloadError",
+    "http_error",
+)
+
+
+class HTTPException(Response, Exception):
+    """A response to raise; ``str()`` of it is its reason. It can be copied and pickled.
+
+    Cookies and header fields set on it are sent like those of any response. To make a new kind,
+    derive from the class of its kind and set ``status_code``.
+
+    Args:
+        headers: Header fields, a mapping or pairs; copied.
+        reason: The reason phrase; the usual one by default.
+        body: The body, as Response takes it. Deprecated: return a Response instead.
+        text: The body as text; ``"404: Not Found"``, that is status and reason, by default.
+        content_type: The media type, without charset; ``text/plain`` for text by default.
+
+    Raises:
+        TypeError: the class has no status code, being a base like HTTPError.
+        ValueError: as Response does.
+    """
+
+    status_code: ClassVar[int] = -1
+    """The status code of every answer of this class."""
+    empty_body: ClassVar[bool] = False
+    """Whether there is no default text, because the status does not go with a body."""
+
+    def __init__(
+        self,
+        *,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: object = None,
+        text: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        if self.status_code < 0:
+            raise TypeError(f"{type(self).__name__} has no status_code, only its subclasses have")
+        if body is not None:
+            # A subclass with an __init__ of its own stands between us and who is to blame.
+            direct = type(self).__init__ is HTTPException.__init__
+            warnings.warn(
+                "body argument is deprecated for HTTP exceptions, return a Response instead",
+                DeprecationWarning,
+                stacklevel=2 if direct else 3,
+            )
+        elif text is None and not self.empty_body:
+            phrase = default_reason(self.status_code) if reason is None else reason
+            text = f"{self.status_code}: {phrase}"
+        super().__init__(
+            status=self.status_code,
+            headers=headers,
+            reason=reason,
+            body=body,
+            text=text,
+            content_type=content_type,
+        )
+        Exception.__init__(self, self.reason)
+
+    def __reduce__(self) -> tuple[Callable[..., HTTPException], tuple[Any, ...], dict[str, Any]]:
+        # Exception's own would call the class with the reason, and no class here takes that.
+        cls = type(self)
+        kind = self.status_code if _made.get(self.status_code) is cls else cls
+        return _restore, (kind, self.args), self.__dict__
+
+
+class HTTPError(HTTPException):
+    """Base of the errors 400 to 599."""
+
+
+# --- 2xx: rarely raised, but handy to leave nested calls with an answer --------------------------
+
+
+class HTTPSuccessful(HTTPException):
+    """Base of the answers 200 to 206."""
+
+
+class HTTPOk(HTTPSuccessful):
+    status_code = 200  # RFC 9110 §15.3.1
+
+
+class HTTPCreated(HTTPSuccessful):
+    status_code = 201  # RFC 9110 §15.3.2
+
+
+class HTTPAccepted(HTTPSuccessful):
+    status_code = 202  # RFC 9110 §15.3.3
+
+
+class HTTPNonAuthoritativeInformation(HTTPSuccessful):
+    status_code = 203  # RFC 9110 §15.3.4
+
+
+class HTTPNoContent(HTTPSuccessful):
+    status_code = 204  # RFC 9110 §15.3.5
+    empty_body = True
+
+
+class HTTPResetContent(HTTPSuccessful):
+    status_code = 205  # RFC 9110 §15.3.6
+    empty_body = True
+
+
+class HTTPPartialContent(HTTPSuccessful):
+    status_code = 206  # RFC 9110 §15.3.7
+
+
+# --- 3xx -----------------------------------------------------------------------------------------
+
+
+class HTTPRedirection(HTTPException):
+    """Base of the answers 300 to 308."""
+
+
+class HTTPMove(HTTPRedirection):
+    """Go elsewhere: the base of redirections that name a place.
+
+    Args:
+        location: Where to; kept as it is in ``location``, sent percent-encoded in ``Location``.
+
+    Raises:
+        ValueError: no location, or one that is not a URL.
+    """
+
+    def __init__(
+        self,
+        location: str | URL,
+        *,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: object = None,
+        text: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        target = str(URL(location)) if location else ""
+        if not target:
+            raise ValueError("location must not be empty: a redirect needs a place to go to")
+        check_field("Location", target)  # a URL built with encoded=True may hold anything
+        super().__init__(
+            headers=headers, reason=reason, body=body, text=text, content_type=content_type
+        )
+        self.headers["Location"] = target
+        self.location = location
+
+
+class HTTPMultipleChoices(HTTPMove):
+    status_code = 300  # RFC 9110 §15.4.1
+
+
+class HTTPMovedPermanently(HTTPMove):
+    status_code = 301  # RFC 9110 §15.4.2
+
+
+class HTTPFound(HTTPMove):
+    status_code = 302  # RFC 9110 §15.4.3
+
+
+class HTTPSeeOther(HTTPMove):
+    status_code = 303  # RFC 9110 §15.4.4
+
+
+class HTTPNotModified(HTTPRedirection):
+    status_code = 304  # RFC 9110 §15.4.5
+    empty_body = True
+
+
+class HTTPUseProxy(HTTPMove):
+    status_code = 305  # RFC 9110 §15.4.6
+
+
+class HTTPTemporaryRedirect(HTTPMove):
+    status_code = 307  # RFC 9110 §15.4.8
+
+
+class HTTPPermanentRedirect(HTTPMove):
+    status_code = 308  # RFC 9110 §15.4.9
+
+
+# --- 4xx: the client's fault ---------------------------------------------------------------------
+
+
+class HTTPClientError(HTTPError):
+    """Base of the errors 400 to 499."""
+
+
+class HTTPBadRequest(HTTPClientError):
+    status_code = 400  # RFC 9110 §15.5.1
+
+
+class RequestDecodeError(HTTPBadRequest, ValueError):
+    """The body is not what its type says: no JSON, or no text in its charset. Also a ValueError."""
+
+
+class HTTPUnauthorized(HTTPClientError):
+    status_code = 401  # RFC 9110 §15.5.2
+
+
+class HTTPPaymentRequired(HTTPClientError):
+    status_code = 402  # RFC 9110 §15.5.3
+
+
+class HTTPForbidden(HTTPClientError):
+    status_code = 403  # RFC 9110 §15.5.4
+
+
+class HTTPNotFound(HTTPClientError):
+    status_code = 404  # RFC 9110 §15.5.5
+
+
+class HTTPMethodNotAllowed(HTTPClientError):
+    """The method is not one of those the resource has (RFC 9110 §15.5.6).
+
+    Args:
+        method: The method of the request; kept in upper case as ``method``.
+        allowed_methods: The methods that work, sent in ``Allow``; kept as the set ``allowed_methods``.
+    """
+
+    status_code = 405
+    method = ""
+    allowed_methods: Set[str] = frozenset()
+
+    def __init__(
+        self,
+        method: str,
+        allowed_methods: Iterable[str],
+        *,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: object = None,
+        text: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        super().__init__(
+            headers=headers, reason=reason, body=body, text=text, content_type=content_type
+        )
+        self.method = method.upper()
+        self.allowed_methods = set(allowed_methods)
+        self.headers["Allow"] = ",".join(sorted(self.allowed_methods))
+
+
+class HTTPNotAcceptable(HTTPClientError):
+    status_code = 406  # RFC 9110 §15.5.7
+
+
+class HTTPProxyAuthenticationRequired(HTTPClientError):
+    status_code = 407  # RFC 9110 §15.5.8
+
+
+class HTTPRequestTimeout(HTTPClientError):
+    status_code = 408  # RFC 9110 §15.5.9
+
+
+class HTTPConflict(HTTPClientError):
+    status_code = 409  # RFC 9110 §15.5.10
+
+
+class HTTPGone(HTTPClientError):
+    status_code = 410  # RFC 9110 §15.5.11
+
+
+class HTTPLengthRequired(HTTPClientError):
+    status_code = 411  # RFC 9110 §15.5.12
+
+
+class HTTPPreconditionFailed(HTTPClientError):
+    status_code = 412  # RFC 9110 §15.5.13
+
+
+class HTTPRequestEntityTooLarge(HTTPClientError):
+    """The body is larger than the server takes (RFC 9110 §15.5.14).
+
+    Args:
+        max_size: The limit in bytes, told in the default text.
+        actual_size: Taken for aiohttp's callers; not told.
+    """
+
+    status_code = 413
+
+    def __init__(
+        self,
+        max_size: float,
+        actual_size: float = 0,
+        *,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: object = None,
+        text: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        if text is None and body is None:
+            text = f"Maximum request body size {max_size} exceeded."
+        super().__init__(
+            headers=headers, reason=reason, body=body, text=text, content_type=content_type
+        )
+
+
+class HTTPRequestURITooLong(HTTPClientError):
+    status_code = 414  # RFC 9110 §15.5.15
+
+
+class HTTPUnsupportedMediaType(HTTPClientError):
+    status_code = 415  # RFC 9110 §15.5.16
+
+
+class HTTPRequestRangeNotSatisfiable(HTTPClientError):
+    status_code = 416  # RFC 9110 §15.5.17
+
+
+class HTTPExpectationFailed(HTTPClientError):
+    status_code = 417  # RFC 9110 §15.5.18
+
+
+class HTTPImATeapot(HTTPClientError):
+    status_code = 418  # RFC 2324 §2.3.2
+
+
+class HTTPMisdirectedRequest(HTTPClientError):
+    status_code = 421  # RFC 9110 §15.5.20
+
+
+class HTTPUnprocessableEntity(HTTPClientError):
+    status_code = 422  # RFC 9110 §15.5.21
+
+
+class HTTPLocked(HTTPClientError):
+    status_code = 423  # RFC 4918 §11.3
+
+
+class HTTPFailedDependency(HTTPClientError):
+    status_code = 424  # RFC 4918 §11.4
+
+
+class HTTPTooEarly(HTTPClientError):
+    status_code = 425  # RFC 8470 §5.2
+
+
+class HTTPUpgradeRequired(HTTPClientError):
+    status_code = 426  # RFC 9110 §15.5.22
+
+
+class HTTPPreconditionRequired(HTTPClientError):
+    status_code = 428  # RFC 6585 §3
+
+
+class HTTPTooManyRequests(HTTPClientError):
+    status_code = 429  # RFC 6585 §4
+
+
+class HTTPRequestHeaderFieldsTooLarge(HTTPClientError):
+    status_code = 431  # RFC 6585 §5
+
+
+class HTTPUnavailableForLegalReasons(HTTPClientError):
+    """The resource is withheld because somebody demanded it (RFC 7725 §3).
+
+    Args:
+        link: Where to learn who demanded it, sent as ``Link: <...>; rel="blocked-by"``; None or
+            empty if that is not told.
+
+    Raises:
+        ValueError: a link that is not a URL.
+    """
+
+    status_code = 451
+    _link: URL | None = None
+
+    def __init__(
+        self,
+        link: str | URL | None,
+        *,
+        headers: Headers | None = None,
+        reason: str | None = None,
+        body: object = None,
+        text: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        super().__init__(
+            headers=headers, reason=reason, body=body, text=text, content_type=content_type
+        )
+        if link:
+            self._link = URL(link)
+            self.headers["Link"] = f'<{self._link}>; rel="blocked-by"'
+            check_field("Link", self.headers["Link"])
+
+    @property
+    def link(self) -> URL | None:
+        """Who demanded it, None if that is not told."""
+        return self._link
+
+
+# --- 5xx: the server's fault ---------------------------------------------------------------------
+
+
+class HTTPServerError(HTTPError):
+    """Base of the errors 500 to 599."""
+
+
+class HTTPInternalServerError(HTTPServerError):
+    status_code = 500  # RFC 9110 §15.6.1
+
+
+class HTTPNotImplemented(HTTPServerError):
+    status_code = 501  # RFC 9110 §15.6.2
+
+
+class HTTPBadGateway(HTTPServerError):
+    status_code = 502  # RFC 9110 §15.6.3
+
+
+class HTTPServiceUnavailable(HTTPServerError):
+    status_code = 503  # RFC 9110 §15.6.4
+
+
+class HTTPGatewayTimeout(HTTPServerError):
+    status_code = 504  # RFC 9110 §15.6.5
+
+
+class HTTPVersionNotSupported(HTTPServerError):
+    status_code = 505  # RFC 9110 §15.6.6
+
+
+class HTTPVariantAlsoNegotiates(HTTPServerError):
+    status_code = 506  # RFC 2295 §8.1
+
+
+class HTTPInsufficientStorage(HTTPServerError):
+    status_code = 507  # RFC 4918 §11.5
+
+
+class HTTPLoopDetected(HTTPServerError):
+    status_code = 508  # RFC 5842 §7.2
+
+
+class HTTPNotExtended(HTTPServerError):
+    status_code = 510  # RFC 2774 §7
+
+
+class HTTPNetworkAuthenticationRequired(HTTPServerError):
+    status_code = 511  # RFC 6585 §6
+
+
+# --- Any error by its number ---------------------------------------------------------------------
+
+
+_ERRORS: Final[dict[int, type[HTTPError]]] = {
+    cls.status_code: cls
+    for base in (HTTPClientError, HTTPServerError)
+    for cls in base.__subclasses__()
+}
+# Classes made for codes that have no name, by code.
+_made: Final[dict[int, type[HTTPError]]] = {}
+
+
+def _error_class(status: int) -> type[HTTPError]:
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        raise ValueError(f"status of an error must be from 400 to 599, not {status!r}")
+    cls = _ERRORS.get(status) or _made.get(status)
+    if cls is None:
+        base = HTTPClientError if status < 500 else HTTPServerError
+        cls = type(f"HTTPError{status}", (base,), {"status_code": status, "__module__": __name__})
+        cls = _made.setdefault(status, cls)
+    return cls
+
+
+def http_error(
+    status: int,
+    text: str | None = None,
+    *,
+    headers: Headers | None = None,
+    reason: str | None = None,
+    content_type: str | None = None,
+) -> HTTPError:
+    """Return an error to raise (or to return) for any status from 400 to 599.
+
+    It is of the class of that status; for a number without one a class is made, the same each time.
+    A 405 made here says what is allowed only if ``headers`` do.
+
+    Args:
+        status: The status code, from 400 to 599.
+        text: The body as text; status and reason by default.
+        headers: Header fields, a mapping or pairs; copied.
+        reason: The reason phrase; the usual one by default.
+        content_type: The media type, without charset; ``text/plain`` by default.
+
+    Raises:
+        ValueError: the status is no error, or as Response raises it.
+    """
+    cls = _error_class(status)
+    error = cls.__new__(cls)
+    # Past the __init__ of classes that want more than an error knows by its number.
+    HTTPException.__init__(
+        error, headers=headers, reason=reason, text=text, content_type=content_type
+    )
+    return error
+
+
+def _restore(kind: int | type[HTTPException], args: tuple[Any, ...]) -> HTTPException:
+    """Unpickle or copy: the rest is in the state."""
+    cls = _error_class(kind) if isinstance(kind, int) else kind
+    return cls.__new__(cls, *args)

@@ -1,0 +1,195 @@
+"""The sending half of a connection: small writes leave together, and nobody sends faster than the client reads.
+
+What is sent is collected and handed to the transport once per turn of the loop, or as soon as it is much. Answers of a
+pipeline whose handlers do not wait are held back for one another. When the transport holds more than it should,
+``drain()`` waits; when the client takes nothing at all for ``write_timeout`` seconds, it is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from .clock import NEVER, ServerClock
+
+if TYPE_CHECKING:
+    from .server import Server
+
+__all__ = ("Outlet",)
+
+# Small writes of one turn of the loop leave together, up to this many bytes.
+_CORK_SIZE: Final = 65536
+
+
+class Outlet(asyncio.Protocol):
+    """Sends; what is received, and what it means, is for the class that derives from this one.
+
+    Attributes:
+        clock: The clock of the server.
+    """
+
+    __slots__ = (
+        "_flush_due",
+        "_loop",
+        "_out",
+        "_out_size",
+        "_queue",
+        "_sent_size",
+        "_served",
+        "_server",
+        "_stall_deadline",
+        "_streaming",
+        "_transport",
+        "_write_paused",
+        "_writers",
+        "_yield_due",
+        "clock",
+        "peername",
+    )
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.clock: ServerClock = server.clock
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self.peername: Any = None
+        # What waits for its turn behind the present response, and how many of it have had theirs.
+        self._queue: deque[Any] | None = None
+        self._served = 0
+        # Whether it is the server that sends a stream, not a handler.
+        self._streaming = False
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._flush_due = False
+        self._write_paused = False
+        self._writers: list[asyncio.Future[None]] | None = None
+        self._yield_due = False
+        self._stall_deadline = NEVER
+        self._sent_size = 0
+
+    def _is_gone(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def _write_error(self) -> ConnectionResetError:
+        # It ends whoever streams; to be cancelled as well would disturb the clean-up of the stream.
+        self._streaming = False
+        return ConnectionResetError("Cannot write to closing transport")
+
+    def send(self, data: bytes) -> bool:
+        """Send bytes within this turn of the loop, together with others. Part of Channel."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise self._write_error()
+        self._out.append(data)
+        self._out_size += len(data)
+        if self._out_size >= _CORK_SIZE:
+            self._flush()
+            self._yield_due = True
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush_turn, self._served)
+        return self._write_paused or self._yield_due
+
+    def send_whole(self, data: bytes) -> None:
+        """Send a whole small response: at once, unless others of the same pipeline go with it. Part of Channel."""
+        transport = self._transport
+        if self._out or self._queue:
+            self.send(data)
+        elif transport is None or transport.is_closing():
+            raise self._write_error()
+        else:
+            transport.write(data)
+
+    def send_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
+        """Send large parts without joining them. Part of Channel."""
+        if self._is_gone():
+            raise self._write_error()
+        self._flush()
+        if self._transport is not None:
+            for part in parts:
+                self._transport.write(part)
+        self._yield_due = True
+        return True
+
+    def _flush_turn(self, served: int) -> None:
+        self._flush_due = False
+        if self._queue and self._served != served:
+            # Handlers of a pipeline answer one after another without waiting: let their answers leave together.
+            self._flush_due = True
+            self._loop.call_soon(self._flush_turn, self._served)
+        else:
+            self._flush()
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._out_size = 0
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.write(data)
+
+    def pause_writing(self) -> None:
+        """The transport holds more than it should. Part of asyncio.Protocol."""
+        self._write_paused = True
+        if self._transport is not None and self._server.write_timeout:
+            self._sent_size = self._transport.get_write_buffer_size()
+            self._stall_deadline = self.clock.now + self._server.write_timeout
+
+    def resume_writing(self) -> None:
+        """The transport has sent enough. Part of asyncio.Protocol."""
+        self._write_paused = False
+        self._stall_deadline = NEVER
+        self._wake_writers(None)
+
+    def drain_needed(self) -> bool:
+        """Whether a writer should wait. Part of Channel."""
+        return self._write_paused or self._yield_due
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent. Part of Channel; safe to cancel."""
+        if self._is_gone():
+            raise self._write_error()
+        self._flush()
+        if self._yield_due:
+            # A client as fast as the handler must not keep everybody else waiting.
+            self._yield_due = False
+            await asyncio.sleep(0)
+        if not self._write_paused:
+            return
+        waiter = self._loop.create_future()
+        if self._writers is None:
+            self._writers = []
+        self._writers.append(waiter)
+        try:
+            await waiter
+        finally:
+            # The traceback of its exception leads here: no cycle.
+            del waiter
+
+    def _wake_writers(self, exc: Exception | None) -> None:
+        writers, self._writers = self._writers, None
+        for waiter in writers or ():
+            if waiter.done():
+                continue
+            if exc is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(exc)
+
+    def _check_stall(self, now: float) -> None:
+        """A client that takes nothing at all of what waits for it is cut off."""
+        if self._transport is None:
+            return
+        waiting = self._transport.get_write_buffer_size()
+        if waiting < self._sent_size:
+            self._sent_size = waiting
+            self._stall_deadline = now + self._server.write_timeout
+            return
+        self._server.logger.debug(
+            "%s reads nothing, cut off with %d bytes unsent", self.peername, waiting
+        )
+        self._stall_deadline = NEVER
+        self._transport.abort()

@@ -1,0 +1,525 @@
+"""A request, as the handler sees it. Raw facts are kept; everything else is worked out when asked, and then kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
+from yarl import URL
+
+from .body import EMPTY_PAYLOAD, StreamReader
+from .exceptions import HTTPRequestEntityTooLarge, RequestDecodeError
+from .keys import State
+from .protocol import headers as fields
+from .protocol.cookies import parse_cookie
+from .protocol.head import HttpVersion, RequestHead
+from .protocol.headers import ETag
+from .writer import ResponseWriter
+
+if TYPE_CHECKING:
+    from .channel import Channel
+
+__all__ = ("BaseRequest", "Request")
+
+_T = TypeVar("_T")
+
+_Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class _Derived(Generic[_T]):
+    """An attribute worked out on first use, then an ordinary attribute.
+
+    functools.cached_property takes a lock before Python 3.12 and makes a ``__dict__`` of its own use.
+    """
+
+    def __init__(self, function: Callable[[Any], _T]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+        self._name = function.__name__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> _Derived[_T]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+
+    def __get__(self, instance: object | None, owner: type) -> _T | _Derived[_T]:
+        if instance is None:
+            return self
+        value = self._function(instance)
+        setattr(instance, self._name, value)
+        return value
+
+
+class _InvalidJSON(RequestDecodeError, json.JSONDecodeError):
+    """Also what ``json.loads()`` raises, since handlers written for aiohttp catch that."""
+
+    def __init__(self, exc: Exception) -> None:
+        RequestDecodeError.__init__(self, text="The request body is not valid JSON")
+        self.args = (str(exc),)
+        self.msg = getattr(exc, "msg", str(exc))
+        self.doc = getattr(exc, "doc", "")
+        self.pos = getattr(exc, "pos", 0)
+        self.lineno = getattr(exc, "lineno", 1)
+        self.colno = getattr(exc, "colno", 1)
+
+
+class BaseRequest(State):
+    """One request: a mutable mapping of per-request state, always true, equal only to itself.
+
+    Made by the server, or by a ``request_factory`` that is given the first five arguments.
+
+    Args:
+        message: The head of the request.
+        payload: The body.
+        protocol: The connection it came on.
+        payload_writer: Writes the response; None makes one when it is first used.
+        task: The task that runs the handler.
+        loop: Not needed; taken for aiohttp's callers.
+        client_max_size: Most bytes that ``read()`` and what stands on it accept; 0 is no limit.
+        client_max_fields: Most fields of a form; 0 is no limit.
+        state: Initial per-request state.
+        scheme: Replaces what the transport says.
+        host: Replaces the Host field.
+        remote: Replaces the peer's address.
+    """
+
+    _read_bytes: bytes | None = None
+    _key_class = "RequestKey"
+    _warned = set[str]()
+    _client_max_size = 1024**2
+    _client_max_fields = 1000
+    _writer: ResponseWriter | None = None
+    _replaced: tuple[str | None, str | None, str | None] = (None, None, None)
+
+    def __init__(
+        self,
+        message: RequestHead,
+        payload: StreamReader,
+        protocol: Channel,
+        payload_writer: ResponseWriter | None,
+        task: asyncio.Task[Any] | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        client_max_size: int = 1024**2,
+        client_max_fields: int = 1000,
+        state: dict[Any, Any] | None = None,
+        scheme: str | None = None,
+        host: str | None = None,
+        remote: str | None = None,
+    ) -> None:
+        self._message = message
+        self._payload = payload
+        self._protocol = protocol
+        self._task = task
+        if client_max_size != 1024**2:
+            self._client_max_size = client_max_size
+        if client_max_fields != 1000:
+            self._client_max_fields = client_max_fields
+        if payload_writer is not None:
+            self._writer = payload_writer
+        if state is not None:
+            self._state = state
+        if scheme is not None or host is not None or remote is not None:
+            self._replace(scheme, host, remote)
+
+    def _replace(self, scheme: str | None, host: str | None, remote: str | None) -> None:
+        self._replaced = scheme, host, remote
+        if scheme is not None:
+            self.scheme = scheme
+        if host is not None:
+            self.host = host
+        if remote is not None:
+            self.remote = remote
+
+    @classmethod
+    def make(
+        cls,
+        message: RequestHead,
+        payload: StreamReader,
+        protocol: Channel,
+        task: asyncio.Task[Any] | None,
+        client_max_size: int = 1024**2,
+    ) -> Self:
+        """Return a request like the constructor does, but for the tuple and the dict that calling a class makes."""
+        request = cls.__new__(cls)
+        request._message = message
+        request._payload = payload
+        request._protocol = protocol
+        request._task = task
+        if client_max_size != 1024**2:
+            request._client_max_size = client_max_size
+        return request
+
+    def __repr__(self) -> str:
+        path = self.path.encode("ascii", "backslashreplace").decode("ascii")
+        return f"<{type(self).__name__} {self.method} {path} >"
+
+    def clone(
+        self,
+        *,
+        method: str | None = None,
+        rel_url: str | URL | None = None,
+        headers: _Headers | None = None,
+        scheme: str | None = None,
+        host: str | None = None,
+        remote: str | None = None,
+        client_max_size: int | None = None,
+        client_max_fields: int | None = None,
+    ) -> BaseRequest:
+        """Return a copy with some attributes replaced. It shares the body and has a copy of the state.
+
+        Raises:
+            RuntimeError: The body has already been read.
+        """
+        if self._read_bytes:
+            raise RuntimeError("Cannot clone request after reading its content")
+        message = self._message
+        if method is not None or rel_url is not None or headers is not None:
+            message = message.replace(
+                method=method,
+                url=None if rel_url is None else URL(rel_url),
+                headers=None if headers is None else CIMultiDict(headers),
+            )
+        old_scheme, old_host, old_remote = self._replaced
+        return type(self)(
+            message,
+            self._payload,
+            self._protocol,
+            self.writer,
+            self._task,
+            None,
+            client_max_size=self._client_max_size if client_max_size is None else client_max_size,
+            client_max_fields=self._client_max_fields
+            if client_max_fields is None
+            else client_max_fields,
+            state=None if self._state is None else self._state.copy(),
+            scheme=old_scheme if scheme is None else scheme,
+            host=old_host if host is None else host,
+            remote=old_remote if remote is None else remote,
+        )
+
+    # The connection.
+
+    @property
+    def task(self) -> asyncio.Task[Any]:
+        """The task that runs the handler."""
+        if self._task is None:
+            raise RuntimeError("this request has no task")
+        return self._task
+
+    @property
+    def protocol(self) -> Channel:
+        """The connection the request came on."""
+        return self._protocol
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The transport of the connection, None once it is lost."""
+        return self._protocol.transport
+
+    @property
+    def writer(self) -> ResponseWriter:
+        """The sending side of this request."""
+        if self._writer is None:
+            self._writer = ResponseWriter(self._protocol)
+        return self._writer
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the transport knows under ``name``, for example ``"peername"`` or ``"ssl_object"``."""
+        transport = self._protocol.transport
+        return default if transport is None else transport.get_extra_info(name, default)
+
+    async def wait_disconnected(self) -> bool:
+        """Wait until the client leaves, or the request ends, whichever comes first. Safe to cancel.
+
+        Returns:
+            True when the client closed its side or the connection was lost; False when the request ended.
+        """
+        return await self._protocol.wait_disconnected(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop. Deprecated."""
+        warnings.warn("request.loop property is deprecated", DeprecationWarning, stacklevel=2)
+        return asyncio.get_running_loop()
+
+    @property
+    def message(self) -> RequestHead:
+        """The head of the request. Deprecated."""
+        warnings.warn("Request.message is deprecated", DeprecationWarning, stacklevel=2)
+        return self._message
+
+    # The request line.
+
+    @property
+    def method(self) -> str:
+        """The method, upper case."""
+        return self._message.method
+
+    @property
+    def version(self) -> HttpVersion:
+        """The version of the request: ``(1, 0)`` or ``(1, 1)``."""
+        return self._message.version
+
+    @property
+    def rel_url(self) -> URL:
+        """The target of the request as a relative URL."""
+        url = self._message.url
+        return url.relative() if url.absolute else url
+
+    @_Derived
+    def url(self) -> URL:
+        """The whole URL, made of scheme, host and target."""
+        target = self._message.url
+        if target.absolute and self._replaced[1] is None:
+            return target.with_scheme(self.scheme) if target.scheme else target
+        return URL.build(scheme=self.scheme, authority=self.host).join(self.rel_url)
+
+    @property
+    def path(self) -> str:
+        """The path of the target, percent-decoded: ``/a b`` for ``/a%20b?c=d``."""
+        path = self._message.target.decode()
+        if "?" in path:
+            path = path.partition("?")[0]
+        if "%" in path or "#" in path or path[:1] != "/":
+            return self.rel_url.path
+        return path
+
+    @_Derived
+    def path_qs(self) -> str:
+        """The path and the query string, as in the URL."""
+        return str(self.rel_url)
+
+    @property
+    def raw_path(self) -> str:
+        """The target as it was sent."""
+        return self._message.path
+
+    @property
+    def query(self) -> MultiMapping[str]:
+        """The variables of the query string."""
+        return self.rel_url.query
+
+    @property
+    def query_string(self) -> str:
+        """The query string, decoded: ``id=10``."""
+        return self.rel_url.query_string
+
+    @_Derived
+    def scheme(self) -> str:
+        """``"https"`` on a TLS connection, else ``"http"``. What a client or a proxy claims has no influence."""
+        return "http" if self._protocol.ssl_context is None else "https"
+
+    @property
+    def secure(self) -> bool:
+        """Whether the scheme is ``https``."""
+        return self.scheme == "https"
+
+    @_Derived
+    def host(self) -> str:
+        """The host of an absolute target, else the Host field (with its port), else our own address."""
+        if self._message.target[:1] != b"/" and self._message.url.host is not None:
+            return self._message.url.host
+        host = self.headers.get("Host")
+        if host is not None:
+            return host
+        name = self._protocol.sockname
+        if isinstance(name, tuple):
+            return f"[{name[0]}]" if len(name) == 4 else str(name[0])
+        return "" if name is None else str(name)
+
+    @_Derived
+    def remote(self) -> str | None:
+        """The address of the peer, a path for a named unix socket, None if unknown."""
+        name = self._protocol.peername
+        if isinstance(name, (tuple, list)):
+            return str(name[0])
+        return None if name is None else str(name)
+
+    # The header fields.
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The header fields; names compare without regard to case."""
+        return self._message.headers
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The header fields as bytes, in the order and spelling they came."""
+        return self._message.raw_headers
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the client lets the connection persist (RFC 9112 §9.3)."""
+        return self._message.keep_alive
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the request asks for a WebSocket (RFC 6455 §4.1)."""
+        return self._message.offers_websocket
+
+    @_Derived
+    def _media_type(self) -> tuple[str, Mapping[str, str]]:
+        return fields.parse_content_type(self.headers.get("Content-Type", ""))
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body; ``application/octet-stream`` without one (RFC 9110 §8.3)."""
+        return self._media_type[0]
+
+    @property
+    def charset(self) -> str | None:
+        """The charset parameter of Content-Type, None without one."""
+        return self._media_type[1].get("charset")
+
+    @property
+    def content_length(self) -> int | None:
+        """The declared length of the body in bytes, None without one (RFC 9110 §8.6)."""
+        return self._message.content_length
+
+    @_Derived
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies of all Cookie fields, the last of a name winning (RFC 6265 §5.4)."""
+        return MappingProxyType(parse_cookie("; ".join(self.headers.getall("Cookie", ()))))
+
+    @_Derived
+    def forwarded(self) -> tuple[Mapping[str, str], ...]:
+        """What proxies say in Forwarded fields, one mapping each (RFC 7239 §4). Anybody can send this."""
+        return fields.parse_forwarded(self.headers.getall("Forwarded", ()))
+
+    @_Derived
+    def if_modified_since(self) -> datetime | None:
+        """The time of If-Modified-Since in UTC, None if missing or malformed (RFC 9110 §13.1.3)."""
+        return fields.parse_http_date(self.headers.get("If-Modified-Since"))
+
+    @_Derived
+    def if_unmodified_since(self) -> datetime | None:
+        """The time of If-Unmodified-Since in UTC, None if missing or malformed (RFC 9110 §13.1.4)."""
+        return fields.parse_http_date(self.headers.get("If-Unmodified-Since"))
+
+    @_Derived
+    def if_range(self) -> datetime | None:
+        """The time of If-Range in UTC, None if missing or no date (RFC 9110 §13.1.5)."""
+        return fields.parse_http_date(self.headers.get("If-Range"))
+
+    @_Derived
+    def if_match(self) -> tuple[ETag, ...] | None:
+        """The entity tags of If-Match, None without the field (RFC 9110 §13.1.1)."""
+        return self._etags("If-Match")
+
+    @_Derived
+    def if_none_match(self) -> tuple[ETag, ...] | None:
+        """The entity tags of If-None-Match, None without the field (RFC 9110 §13.1.2)."""
+        return self._etags("If-None-Match")
+
+    def _etags(self, name: str) -> tuple[ETag, ...] | None:
+        value = self.headers.get(name)
+        return fields.parse_etags(value) if value else None
+
+    @property
+    def http_range(self) -> slice:
+        """The bytes that Range asks for: ``slice(start, stop, 1)``, start negative for the last ones (RFC 9110 §14.2).
+
+        Raises:
+            ValueError: The field is malformed.
+        """
+        return fields.parse_range(self.headers.get("Range"))
+
+    # The body.
+
+    @property
+    def client_max_size(self) -> int:
+        """Most bytes that ``read()`` and what stands on it accept; 0 is no limit."""
+        return self._client_max_size
+
+    @property
+    def client_max_fields(self) -> int:
+        """Most fields of a form; 0 is no limit."""
+        return self._client_max_fields
+
+    @property
+    def content(self) -> StreamReader:
+        """The body as a stream."""
+        return self._payload
+
+    @property
+    def body_exists(self) -> bool:
+        """Whether the request declares a body."""
+        return self._payload is not EMPTY_PAYLOAD
+
+    @property
+    def can_read_body(self) -> bool:
+        """Whether there is a body that has not been read to its end."""
+        return not self._payload.at_eof()
+
+    @property
+    def has_body(self) -> bool:
+        """The same as can_read_body. Deprecated."""
+        warnings.warn("Deprecated, use .can_read_body", DeprecationWarning, stacklevel=2)
+        return self.can_read_body
+
+    async def release(self) -> None:
+        """Read and drop the rest of the body."""
+        while not self._payload.at_eof():
+            await self._payload.readany()
+
+    async def read(self) -> bytes:
+        """Read the whole body, and keep it. Safe to cancel and to call again.
+
+        Raises:
+            HTTPRequestEntityTooLarge: It is larger than client_max_size; known before it is read if declared so.
+            RuntimeError: Part of it was read from ``content`` before.
+            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
+        """
+        if self._read_bytes is None:
+            payload, limit = self._payload, self._client_max_size or 0
+            if payload is EMPTY_PAYLOAD:
+                self._read_bytes = b""
+                return b""
+            if payload.streamed:
+                raise RuntimeError("the body has been read as a stream already")
+            declared = self._message.content_length
+            if limit and declared is not None and declared > limit:
+                raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=declared)
+            data = await payload.read_whole(limit)
+            if data is None:
+                raise HTTPRequestEntityTooLarge(max_size=limit)
+            self._read_bytes = data
+        return self._read_bytes
+
+    async def text(self) -> str:
+        """Read the whole body as text in the declared charset, or UTF-8.
+
+        Raises:
+            RequestDecodeError: The charset is unknown, or the body is not text in it. A 400 and a ValueError.
+            As read() does otherwise.
+        """
+        data = await self.read()
+        charset = self.charset or "utf-8"
+        try:
+            return data.decode(charset)
+        except (LookupError, ValueError) as exc:
+            raise RequestDecodeError(text=f"The request body is not text in {charset!r}") from exc
+
+    async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
+        """Read the whole body as JSON, whatever Content-Type says.
+
+        Raises:
+            RequestDecodeError: It is not JSON. A 400 and a ValueError.
+            As text() does otherwise.
+        """
+        text = await self.text()
+        try:
+            return loads(text)
+        except (ValueError, RecursionError) as exc:
+            raise _InvalidJSON(exc) from exc
+
+
+Request = BaseRequest

@@ -1,0 +1,659 @@
+"""Responses. A StreamResponse is prepared, written and ended; a Response is all there and leaves in one write.
+
+What a response goes through: ``not prepared`` - prepare() -> ``prepared`` - write()... - write_eof() -> ``eof``.
+A response that is not ended by its handler is ended by the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from multidict import CIMultiDict
+
+from .keys import State
+from .payload import Payload, as_payload
+from .protocol.head import HttpVersion11
+from .protocol.headers import contains_token
+from .protocol.serializer import (
+    CHUNKED,
+    NONE,
+    UNTIL_CLOSE,
+    Framing,
+    default_reason,
+    frame,
+    plain_prefix,
+    serialize_head,
+)
+from .response_fields import Headers, ResponseFields
+from .writer import Data, ResponseWriter
+
+if TYPE_CHECKING:
+    from .request import BaseRequest
+
+__all__ = ("Response", "StreamResponse", "json_bytes_response", "json_response")
+
+# Above this many bytes, copying a body to put it behind its head costs more than a second part of a write.
+_JOIN_LIMIT: Final = 65536
+
+
+# Up to the digits of Content-Length, the digits, what follows.
+_HEAD: Final = b"%b%d%b"
+_UNTYPED_HEAD: Final = b"%b%d\r\nContent-Type: application/octet-stream%b"
+
+# Their responses have no body, and what Content-Length says of it is another matter.
+_BODILESS_METHODS: Final = frozenset(("HEAD", "CONNECT"))
+
+
+@lru_cache(maxsize=64)
+def _text_type(content_type: str | None) -> str:
+    """Return the Content-Type of text in UTF-8."""
+    if content_type is not None and "charset" in content_type:
+        raise ValueError("charset must not be in content_type argument")
+    return f"{content_type or 'text/plain'}; charset=utf-8"
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+_MISSING: Final = _Missing()
+
+
+class StreamResponse(State, ResponseFields):
+    """A response whose body is written piece by piece.
+
+    It is a mutable mapping of per-response state, hashable, always true, equal only to itself.
+
+    Args:
+        status: The status code.
+        reason: The reason phrase; the usual one by default.
+        headers: Header fields, a mapping or pairs; copied.
+
+    Raises:
+        ValueError: CR, LF or NUL in the reason.
+    """
+
+    _status = 200
+    _reason: str | None = None
+    _keep_alive: bool | None = None
+    _request: BaseRequest | None = None
+    _writer: ResponseWriter | None = None
+    _ended = False
+    _body_length = 0
+
+    def __init__(
+        self, *, status: int = 200, reason: str | None = None, headers: Headers | None = None
+    ) -> None:
+        if headers is not None:
+            self._headers = CIMultiDict(headers)
+            self._plain = False
+        if status != 200 or reason is not None:
+            self._set_status(status, reason)
+
+    def __repr__(self) -> str:
+        if self._ended:
+            state = "eof"
+        elif self._request is not None:
+            state = f"{self._request.method} {self._request.path} "
+        else:
+            state = "not prepared"
+        return f"<{type(self).__name__} {self.reason} {state}>"
+
+    # State.
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the head has been sent."""
+        return self._ended or self._writer is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the whole response has been sent."""
+        return self._ended
+
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task of the request that is being answered, None before prepare() and after the end."""
+        return None if self._request is None else self._request.task
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._status
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase."""
+        return default_reason(self._status) if self._reason is None else self._reason
+
+    def set_status(self, status: int, reason: str | None = None) -> None:
+        """Change status and reason phrase.
+
+        Raises:
+            AssertionError: The head has been sent.
+            ValueError: CR, LF or NUL in the reason.
+        """
+        if self.prepared:
+            raise AssertionError(
+                "Cannot change the response status code after the headers have been sent"
+            )
+        self._set_status(status, reason)
+
+    def _set_status(self, status: int, reason: str | None) -> None:
+        if reason is not None and ("\r" in reason or "\n" in reason or "\0" in reason):
+            raise ValueError("Reason cannot contain \\r, \\n or \\0")
+        code = int(status)
+        if not 100 <= code <= 999:
+            raise ValueError(f"status must be a number of three digits, not {status!r}")
+        self._status = code
+        self._reason = reason
+        if reason is not None:
+            self._plain = False
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection persists after this response; None until that is decided."""
+        return self._keep_alive
+
+    def force_close(self) -> None:
+        """Close the connection after this response."""
+        self._keep_alive = False
+
+    @property
+    def body_length(self) -> int:
+        """How many bytes were sent, head included; 0 until the response has ended."""
+        return self._body_length
+
+    @property
+    def output_length(self) -> int:
+        """How many bytes were written so far. Deprecated."""
+        warnings.warn("output_length is deprecated", DeprecationWarning, stacklevel=2)
+        return self._body_length if self._writer is None else self._writer.output_size
+
+    @property
+    def chunked(self) -> bool:
+        """Whether chunked encoding was asked for."""
+        return self._chunked
+
+    def enable_chunked_encoding(self, chunk_size: int | None = None) -> None:
+        """Send the body in chunks even where its length is known (RFC 9112 §7.1).
+
+        Raises:
+            RuntimeError: Content-Length is set.
+        """
+        if self._field("Content-Length") is not None:
+            raise RuntimeError("You can't enable chunked encoding when a content length is set")
+        if chunk_size is not None:
+            warnings.warn("Chunk size is deprecated", DeprecationWarning, stacklevel=2)
+        self._chunked = True
+        self._plain = False
+
+    # Sending.
+
+    async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
+        """Send the head as the answer to ``request``.
+
+        Returns:
+            The writer of the request; None when the response has ended. Again: the same.
+
+        Raises:
+            ConnectionResetError: The client has gone.
+            RuntimeError: Chunked encoding was asked for and the client speaks HTTP/1.0, or the request is
+                answered already.
+            ValueError: CR, LF or NUL in a header field.
+        """
+        if self._ended:
+            return None
+        if self._writer is not None:
+            return self._writer
+        writer = request.writer
+        try:
+            framing, length = self._complete_head(request)
+            writer.send_head(
+                serialize_head(request.version, self._status, self._reason, self.headers),
+                framing,
+                length,
+            )
+        except BaseException:
+            await self._release()
+            raise
+        writer.response = self
+        self._request = request
+        self._writer = writer
+        return writer
+
+    async def _release(self) -> None:
+        """Let go of what the body holds, since it will not be sent."""
+
+    async def write(self, data: Data) -> None:
+        """Send a piece of the body; wait while the client does not read. Empty data has no effect.
+
+        More than Content-Length is cut off; without a body (HEAD, 204, 304) everything is dropped.
+
+        Raises:
+            AssertionError: ``data`` is not bytes-like.
+            RuntimeError: Before prepare() or after write_eof().
+            ConnectionResetError: The client has gone, or took nothing for ``write_timeout`` seconds.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise AssertionError(f"data argument must be byte-ish ({type(data)!r})")
+        if self._ended:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        writer = self._writer
+        if writer is None:
+            raise RuntimeError("Cannot call write() before prepare()")
+        if writer.put(data):
+            await writer.pause()
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was sent. Deprecated: write() waits by itself.
+
+        Raises:
+            AssertionError: Before prepare() or after write_eof().
+        """
+        if self._writer is None:
+            raise AssertionError(
+                "EOF has already been sent" if self._ended else "Response has not been started"
+            )
+        warnings.warn(
+            "drain method is deprecated, use await resp.write()", DeprecationWarning, stacklevel=2
+        )
+        await self._writer.drain()
+
+    async def write_eof(self, data: Data = b"") -> None:
+        """Send a last piece and end the response. Again: no effect.
+
+        Raises:
+            AssertionError: Before prepare(), or ``data`` is not bytes-like.
+            ConnectionResetError: The client has gone.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise AssertionError(f"data argument must be byte-ish ({type(data)!r})")
+        if self._ended:
+            return
+        writer = self._writer
+        if writer is None:
+            raise AssertionError("Response has not been started")
+        await writer.write_eof(data)
+        self._end(writer.output_size)
+
+    def _end(self, size: int) -> None:
+        self._ended = True
+        self._body_length = size
+        # The request leads to the connection; a response may outlive both.
+        self._request = self._writer = None
+
+    # The head.
+
+    def _complete_head(self, request: BaseRequest) -> tuple[Framing, int | None]:
+        """Add the fields that framing and persistence ask for; return the framing and the length of the body."""
+        headers = self.headers
+        if self._chunked and request.version < HttpVersion11:
+            raise RuntimeError(
+                f"Using chunked encoding is forbidden for HTTP/{request.version[0]}.{request.version[1]}"
+            )
+        length = self._declared_length(request)
+        if self._cookies:
+            for morsel in self._cookies.values():
+                headers.add("Set-Cookie", morsel.OutputString())
+        framing = frame(
+            request.method, self._status, request.version, length, self._in_chunks(request)
+        )
+        self._declare_framing(framing)
+        # HEAD is told what GET would be told (RFC 9110 §9.3.2).
+        if framing is not NONE and self._status != 304 and length != 0:
+            headers.setdefault("Content-Type", "application/octet-stream")
+        channel = request.protocol
+        headers.setdefault("Date", channel.clock.date)
+        headers.setdefault("Server", channel.server_header)
+        self._declare_persistence(request, framing)
+        return framing, length
+
+    def _declared_length(self, request: BaseRequest) -> int | None:
+        values = self.headers.getall("Content-Length", None)
+        if values is None:
+            return None
+        value = values[0] if len(values) == 1 else ", ".join(values)
+        if not (value.isascii() and value.isdigit()):
+            raise ValueError(f"Content-Length {value!r} is not a number of bytes")
+        return int(value)
+
+    def _in_chunks(self, request: BaseRequest) -> bool:
+        """Whether chunks were asked for, by method or by a field - copied from elsewhere, say - that may be sent."""
+        if self._chunked:
+            return True
+        value = self.headers.get("Transfer-Encoding")
+        return (
+            value is not None
+            and request.version >= HttpVersion11
+            and contains_token(value, "chunked")
+        )
+
+    def _declare_framing(self, framing: Framing) -> None:
+        """Make Content-Length and Transfer-Encoding say what the framing is, and no more (RFC 9112 §6)."""
+        headers = self.headers
+        if framing is CHUNKED:
+            headers.popall("Content-Length", None)
+            headers["Transfer-Encoding"] = "chunked"
+        else:
+            headers.popall("Transfer-Encoding", None)
+            if framing is NONE or self._status == 304:
+                headers.popall("Content-Length", None)
+
+    def _declare_persistence(self, request: BaseRequest, framing: Framing) -> None:
+        """Decide whether the connection goes on, and say so where the version does not imply it (RFC 9112 §9.3)."""
+        headers = self.headers
+        keep_alive = self._keep_alive
+        if keep_alive is None:
+            keep_alive = request.protocol.lets_persist(request)
+        if framing is UNTIL_CLOSE or self._status < 200 or self._asks_to_close():
+            keep_alive = False
+        self._keep_alive = keep_alive
+        if request.version == HttpVersion11:
+            if not keep_alive:
+                headers.setdefault("Connection", "close")
+        elif keep_alive:
+            headers.setdefault("Connection", "keep-alive")
+
+    def _asks_to_close(self) -> bool:
+        return any(
+            contains_token(value, "close") for value in self.headers.getall("Connection", ())
+        )
+
+
+class Response(StreamResponse):
+    """A response that is complete, or whose body is a file or a stream that the server sends.
+
+    Args:
+        body: bytes, bytearray, memoryview, str, an open file, an async iterable of bytes, a function without
+            arguments that returns one, or None. Streams are sent in chunks, and closed when the client leaves.
+        status: The status code.
+        reason: The reason phrase; the usual one by default.
+        text: The body as text, encoded in ``charset`` or UTF-8; instead of ``body``.
+        headers: Header fields, a mapping or pairs; copied.
+        content_type: The media type, without charset; ``text/plain`` for text by default.
+        charset: The charset of the body.
+        zlib_executor_size: Taken for aiohttp's callers.
+        zlib_executor: Taken for aiohttp's callers.
+
+    Raises:
+        ValueError: Both body and text; a charset in content_type; a Content-Type field beside content_type or
+            charset; a body of no known type; CR, LF or NUL in the reason.
+        TypeError: ``text`` is not a str.
+    """
+
+    _body: bytes | bytearray | Payload | None = None
+
+    def __init__(
+        self,
+        *,
+        body: Any = None,
+        status: int = 200,
+        reason: str | None = None,
+        text: str | None = None,
+        headers: Headers | None = None,
+        content_type: str | None = None,
+        charset: str | None = None,
+        zlib_executor_size: int | None = None,
+        zlib_executor: Executor | None = None,
+    ) -> None:
+        if status != 200 or reason is not None:
+            self._set_status(status, reason)
+        if type(text) is str and body is None and headers is None and charset is None:
+            self._type = _text_type(content_type)
+            self._body = text.encode()
+            return
+        if content_type is not None and "charset" in content_type:
+            raise ValueError("charset must not be in content_type argument")
+        if text is not None and body is not None:
+            raise ValueError("body and text are not allowed together")
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text argument must be str ({type(text)!r})")
+        if headers is not None:
+            self._headers = CIMultiDict(headers)
+            self._plain = False
+            if "Content-Type" in self._headers:
+                if content_type is not None or charset is not None:
+                    raise ValueError(
+                        "passing both Content-Type header and content_type or charset params is forbidden"
+                    )
+                if text is not None:
+                    self.text = text
+                    return
+        if text is not None:
+            charset = charset or "utf-8"
+            self._body = text.encode(charset)
+            self._set_type(f"{content_type or 'text/plain'}; charset={charset}")
+            return
+        if content_type is not None:
+            self._set_type(
+                content_type if charset is None else f"{content_type}; charset={charset}"
+            )
+        if type(body) is bytes:
+            self._body = body
+        elif body is not None:
+            self.body = body
+
+    def _set_type(self, value: str) -> None:
+        if self._headers is None:
+            self._type = value
+        else:
+            self._headers["Content-Type"] = value
+
+    @property
+    def body(self) -> bytes | bytearray | Payload | None:
+        """The body; anything the constructor takes may be set.
+
+        Raises:
+            ValueError: Set to something of no known type; the old body stays.
+        """
+        return self._body
+
+    @body.setter
+    def body(self, body: Any) -> None:
+        if body is None or isinstance(body, (bytes, bytearray)):
+            self._body = body
+        elif isinstance(body, memoryview):
+            self.headers.setdefault("Content-Type", "application/octet-stream")
+            self._body = body.tobytes()
+        elif isinstance(body, str):
+            self.headers.setdefault("Content-Type", "text/plain; charset=utf-8")
+            self._body = body.encode(self.charset or "utf-8")
+        else:
+            payload = as_payload(body, self.charset)
+            self._body = payload
+            self.headers.setdefault("Content-Type", payload.content_type)
+            for name, value in payload.headers.items():
+                self.headers.setdefault(name, value)
+
+    @property
+    def text(self) -> str | None:
+        """The body as text in the charset of the response, or UTF-8.
+
+        Raises:
+            TypeError: The body is a stream.
+            AssertionError: Set to something that is not a str.
+        """
+        body = self._body
+        return None if body is None else body.decode(self.charset or "utf-8")
+
+    @text.setter
+    def text(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise AssertionError(f"text argument must be str ({type(text)!r})")
+        if self.content_type == "application/octet-stream":
+            self.content_type = "text/plain"
+        if self.charset is None:
+            self.charset = "utf-8"
+        self._body = text.encode(self.charset or "utf-8")
+
+    @property
+    def content_length(self) -> int | None:
+        """The length of the body, or the Content-Length field if given; None when chunked or not known.
+
+        Raises:
+            RuntimeError: When set: it follows from the body.
+        """
+        if self._chunked:
+            return None
+        given = self._field("Content-Length")
+        if given is not None:
+            return int(given)
+        body = self._body
+        if isinstance(body, Payload):
+            return body.size
+        return 0 if body is None else len(body)
+
+    @content_length.setter
+    def content_length(self, value: int | None) -> None:
+        raise RuntimeError("Content length is set automatically")
+
+    # Sending.
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is a file or a stream."""
+        return isinstance(self._body, Payload)
+
+    def send_whole(self, request: BaseRequest) -> bool:
+        """Send head and body in one write, without ever making a multidict. False if this response needs more.
+
+        Raises:
+            ConnectionResetError: The client has gone.
+            ValueError: CR, LF or NUL in the content type.
+        """
+        body = self._body
+        message = request._message
+        if (
+            not self._plain
+            or request._writer is not None
+            or message.version is not HttpVersion11
+            or message.method in _BODILESS_METHODS
+        ):
+            return False
+        content_type = self._type
+        if body is None:
+            body = b""
+        elif type(body) is not bytes:
+            return False
+        prefix = plain_prefix(self._status, content_type)
+        if prefix is None:
+            return False
+        channel = request._protocol
+        if self._keep_alive is None:
+            self._keep_alive = channel.lets_persist(request)
+        clock = channel.clock
+        size = len(body)
+        layout = _UNTYPED_HEAD if content_type is None and body else _HEAD
+        head = layout % (prefix, size, clock.lasting if self._keep_alive else clock.closing)
+        if size < _JOIN_LIMIT:
+            channel.send_whole(head + body)
+        else:
+            channel.send_parts([head, body])
+        self._ended = True
+        self._plain = False
+        self._body_length = len(head) + size
+        return True
+
+    def _declared_length(self, request: BaseRequest) -> int | None:
+        """The given length, else the one of the body, which is then declared."""
+        given = super()._declared_length(request)
+        if given is not None or self._chunked:
+            return given
+        length = self.content_length
+        # A missing body says nothing of the length that GET would have told (RFC 9110 §8.6).
+        if self._body is not None or (self._status != 304 and request.method != "HEAD"):
+            self._set_field("Content-Length", None if length is None else str(length))
+        return length
+
+    async def write_eof(self, data: Data = b"") -> None:
+        """Send the body and end the response. Again: no effect.
+
+        Raises:
+            AssertionError: Before prepare(), or there is data beside the body.
+            ConnectionResetError: The client has gone.
+            RuntimeError: A body that is shorter than its Content-Length.
+        """
+        if self._ended:
+            return
+        if data:
+            raise AssertionError(f"data arg is not supported, got {data!r}")
+        body, writer = self._body, self._writer
+        if not isinstance(body, Payload):
+            await super().write_eof(body or b"")
+            return
+        try:
+            if writer is not None and not writer.full:
+                async for piece in body.pieces():
+                    await self.write(piece)
+                    if writer.full:
+                        break
+        finally:
+            await body.close()
+        await super().write_eof()
+
+    async def _release(self) -> None:
+        if isinstance(self._body, Payload):
+            await self._body.close()
+
+
+def json_response(
+    data: Any = _MISSING,
+    *,
+    text: str | None = None,
+    body: bytes | None = None,
+    status: int = 200,
+    reason: str | None = None,
+    headers: Headers | None = None,
+    content_type: str = "application/json",
+    dumps: Callable[[Any], str] = json.dumps,
+) -> Response:
+    """Return a Response with ``data`` as JSON, or with JSON that is text or bytes already.
+
+    Raises:
+        ValueError: ``data`` beside text or body.
+        TypeError: ``data`` is nothing that ``dumps`` takes.
+    """
+    if data is not _MISSING:
+        if text or body:
+            raise ValueError("only one of data, text, or body should be specified")
+        text = dumps(data)
+    return Response(
+        text=text,
+        body=body,
+        status=status,
+        reason=reason,
+        headers=headers,
+        content_type=content_type,
+    )
+
+
+def json_bytes_response(
+    data: Any = _MISSING,
+    *,
+    dumps: Callable[[Any], bytes],
+    body: bytes | None = None,
+    status: int = 200,
+    reason: str | None = None,
+    headers: Headers | None = None,
+    content_type: str = "application/json",
+) -> Response:
+    """Return a Response with ``data`` as JSON, for encoders that make bytes.
+
+    Raises:
+        ValueError: ``data`` beside body.
+    """
+    if data is not _MISSING:
+        if body is not None:
+            raise ValueError("only one of data or body should be specified")
+        body = dumps(data)
+    return Response(
+        body=body, status=status, reason=reason, headers=headers, content_type=content_type
+    )

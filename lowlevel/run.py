@@ -1,0 +1,222 @@
+"""`run_app`: a whole process that serves one handler until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
+
+from .runner import GracefulExit, ServerRunner
+from .server import Server
+from .sites import BaseSite, SockSite, TCPSite, UnixSite
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from .access_log import AbstractAccessLogger
+    from .server import Handler, RequestFactory
+
+__all__ = ("ServerOptions", "run_app")
+
+_Path = str | os.PathLike[str]
+_T = TypeVar("_T")
+
+_ACCESS_LOG = logging.getLogger("lowlevel.access")
+
+
+class ServerOptions(TypedDict, total=False):
+    """The options of `Server`, as `run_app` passes them on; defaults and meaning are told there."""
+
+    access_log: logging.Logger | None
+    access_log_class: type[AbstractAccessLogger]
+    access_log_format: str
+    auto_decompress: bool
+    body_timeout: float
+    client_max_size: int
+    debug: bool
+    handler_cancellation: bool
+    head_timeout: float
+    keepalive_timeout: float
+    lingering_time: float
+    logger: logging.Logger
+    max_field_size: int
+    max_headers: int
+    max_line_size: int
+    max_pipelined: int
+    read_bufsize: int
+    request_factory: RequestFactory | None
+    tcp_keepalive: bool
+    timeout_ceil_threshold: float
+    write_timeout: float
+
+
+def _print_now(text: str) -> None:
+    # Whoever waits for the line reads it from a pipe, where print() alone would keep it back.
+    print(text, flush=True)
+
+
+def run_app(
+    handler: Handler | Server,
+    *,
+    host: str | Iterable[str] | None = None,
+    port: int | None = None,
+    path: _Path | Iterable[_Path] | None = None,
+    path_mode: int | None = None,
+    sock: socket.socket | Iterable[socket.socket] | None = None,
+    ssl_context: SSLContext | None = None,
+    backlog: int = 128,
+    reuse_address: bool | None = None,
+    reuse_port: bool | None = None,
+    shutdown_timeout: float = 60.0,
+    handle_signals: bool = True,
+    print: Callable[[str], object] | None = _print_now,
+    loop: asyncio.AbstractEventLoop | None = None,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    **options: Unpack[ServerOptions],
+) -> None:
+    """Serve `handler` until SIGINT or SIGTERM; blocks, and returns when all is cleaned up.
+
+    handler: ``async (request) -> StreamResponse``, or a `Server` (then without `options`).
+    host, port: as for `TCPSite`; several hosts are served at the same port number. Without
+        `host`, `path` and `sock`: every interface.
+    path, path_mode: Unix sockets, as for `UnixSite`; several are allowed.
+    sock: bound sockets, as for `SockSite`; one or several.
+    ssl_context, backlog, reuse_address, reuse_port: as for `BaseSite` and `TCPSite`.
+    shutdown_timeout: seconds that ending may take in all before what still runs is cancelled.
+    handle_signals: False outside the main thread; then KeyboardInterrupt and `GracefulExit` raised
+        in the loop are what ends it.
+    print: is given the text with the addresses, once they accept connections. Default: to stdout,
+        flushed. None: nothing is said.
+    loop_factory: makes the event loop, such as ``uvloop.new_event_loop``. Default: asyncio's.
+    loop: a loop that is not running, instead; it is closed at the end.
+    options: those of `Server`: access_log, keepalive_timeout, client_max_size, debug and so on.
+
+    A second signal does not wait any longer: everything is cancelled and `GracefulExit` raised,
+    which ends the process with status 1. In debug mode (of the loop, or the option `debug`) the
+    access log goes to stderr if nobody has configured it; nothing else of logging is touched.
+
+    OSError: an address cannot be listened at. RuntimeError: called while an event loop runs, or
+    with `handle_signals` outside the main thread. TypeError, ValueError: an option that cannot be.
+    """
+    _refuse_running_loop()
+    if isinstance(handler, Server) and options:
+        raise ValueError(f"{', '.join(options)}: give that to the Server, which is already made")
+    if loop is not None and loop_factory is not None:
+        raise ValueError("loop and loop_factory: give one of them")
+    places = _Places(
+        hosts=_listed("host", host, str),
+        port=port,
+        paths=_listed("path", path, (str, os.PathLike)),
+        path_mode=path_mode,
+        socks=_listed("sock", sock, socket.socket),
+        ssl_context=ssl_context,
+        backlog=backlog,
+        reuse_address=reuse_address,
+        reuse_port=reuse_port,
+    )
+
+    async def serve() -> None:
+        server = handler if isinstance(handler, Server) else Server(handler, **options)
+        async with ServerRunner(
+            server, handle_signals=handle_signals, shutdown_timeout=shutdown_timeout
+        ) as server_runner:
+            sites = places.sites(server_runner)
+            for site in sites:
+                await site.start()
+            if print is not None:
+                names = ", ".join(site.name for site in sites)
+                print(f"======= Serving on {names} ======\n(Press CTRL+C to quit)")
+            await asyncio.get_running_loop().create_future()  # until cancelled
+
+    with asyncio.Runner(loop_factory=loop_factory if loop is None else lambda: loop) as runner:
+        if runner.get_loop().get_debug() or options.get("debug"):
+            _show_access_log(options.get("access_log", _ACCESS_LOG))
+        _run_until_exit(runner.get_loop(), serve())
+
+
+def _run_until_exit(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, None]) -> None:
+    """Run `coro`; when that is broken off, cancel it and run it to its end.
+
+    Not ``asyncio.Runner.run``: it would cancel all tasks at once, running handlers among them.
+    """
+    main = loop.create_task(coro)
+    try:
+        loop.run_until_complete(main)
+    except (GracefulExit, KeyboardInterrupt):
+        pass
+    finally:
+        if not main.done():
+            main.cancel()
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(main)
+
+
+class _Places(NamedTuple):
+    """Where to listen, in the terms of `run_app`."""
+
+    hosts: list[str]
+    port: int | None
+    paths: list[_Path]
+    path_mode: int | None
+    socks: list[socket.socket]
+    ssl_context: SSLContext | None
+    backlog: int
+    reuse_address: bool | None
+    reuse_port: bool | None
+
+    def sites(self, runner: ServerRunner) -> list[BaseSite]:
+        common: dict[str, Any] = {"ssl_context": self.ssl_context, "backlog": self.backlog}
+        sites: list[BaseSite] = [
+            TCPSite(
+                runner,
+                host,
+                self.port,
+                reuse_address=self.reuse_address,
+                reuse_port=self.reuse_port,
+                **common,
+            )
+            for host in self._tcp_hosts()
+        ]
+        sites += [UnixSite(runner, path, mode=self.path_mode, **common) for path in self.paths]
+        sites += [SockSite(runner, sock, **common) for sock in self.socks]
+        return sites
+
+    def _tcp_hosts(self) -> list[str] | list[None]:
+        if self.hosts:
+            return self.hosts
+        # A port alone means TCP, also beside other sockets; nothing at all does too.
+        return [None] if self.port is not None or not (self.paths or self.socks) else []
+
+
+def _listed(
+    name: str, value: _T | Iterable[_T] | None, one: type[_T] | tuple[type[_T], ...]
+) -> list[_T]:
+    if value is None:
+        return []
+    values = [value] if isinstance(value, one) else list(cast("Iterable[_T]", value))
+    if not values:
+        # Taken as "not given" it would mean every interface, the last thing an empty list says.
+        raise ValueError(f"{name} is empty: name one, or leave it out")
+    return values
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("run_app() cannot run inside an event loop: use ServerRunner there")
+
+
+def _show_access_log(access_log: logging.Logger | None) -> None:
+    # A logger that the program has chosen is the program's to configure.
+    if access_log is None or access_log.name != _ACCESS_LOG.name:
+        return
+    if access_log.level == logging.NOTSET:
+        access_log.setLevel(logging.INFO)
+    if not access_log.hasHandlers():
+        access_log.addHandler(logging.StreamHandler())

@@ -1,0 +1,225 @@
+"""Runners: a server's life from setup to cleanup. They own the sites, which own the sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import threading
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .server import Server
+
+if TYPE_CHECKING:
+    from .sites import BaseSite
+
+__all__ = ("BaseRunner", "GracefulExit", "ServerRunner")
+
+_EXIT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class GracefulExit(SystemExit):
+    """Raised in the event loop by SIGINT and SIGTERM: stop serving, then clean up.
+
+    `run_app` catches it. Under ``asyncio.run`` it ends the main task, whose ``finally`` (or
+    ``async with runner``) cleans up, and then the process, with status 1.
+    """
+
+    code = 1
+
+
+def _raise_graceful_exit() -> None:
+    raise GracefulExit
+
+
+class BaseRunner(ABC):
+    """The life of one server: `setup`, then sites, then `cleanup`.
+
+    A subclass says how the server is made and may override the `shutdown` hook. As a context
+    manager (``async with runner:``) it calls `setup` on entry and `cleanup` on exit.
+    """
+
+    def __init__(self, *, handle_signals: bool = False, shutdown_timeout: float = 60.0) -> None:
+        """Keep the options; nothing happens before `setup`.
+
+        handle_signals: from `setup` to `cleanup`, SIGINT and SIGTERM raise `GracefulExit` in the
+            loop. Needs the main thread. Where the loop has no signal handlers (Windows) it does
+            nothing: Ctrl-C is a KeyboardInterrupt there. False (the default) touches no signal.
+        shutdown_timeout: seconds that the whole of `cleanup` may take before what still runs is
+            cancelled. Finite and not negative, else ValueError.
+        """
+        self._handle_signals = handle_signals
+        self._shutdown_timeout = _checked_timeout(shutdown_timeout)
+        self._server: Server | None = None
+        self._sites: list[BaseSite] = []
+        self._closing = False
+        self._cleanup_lock = asyncio.Lock()
+
+    @property
+    def server(self) -> Server | None:
+        """The server; None before `setup` and after `cleanup`."""
+        return self._server
+
+    @property
+    def sites(self) -> set[BaseSite]:
+        """The sites that are started now."""
+        return set(self._sites)
+
+    @property
+    def addresses(self) -> list[Any]:
+        """``getsockname()`` of each listening socket, in the order in which the sites started."""
+        return [address for site in self._sites for address in site.addresses]
+
+    async def setup(self) -> None:
+        """Make the server; a second call does nothing.
+
+        RuntimeError: `handle_signals` outside the main thread.
+        """
+        if self._server is not None:
+            return
+        if self._handle_signals:
+            self._add_signal_handlers()
+        try:
+            self._server = await self._make_server()
+        except BaseException:
+            self._remove_signal_handlers()
+            raise
+        self._closing = False
+
+    async def shutdown(self) -> None:  # noqa: B027 - a hook, empty on purpose
+        """Hook for subclasses, called by `cleanup` when nobody new can come in.
+
+        Handlers still run and may finish: here one closes websockets and tells long streams to
+        end. It shares the one deadline of `cleanup` and is cancelled when that has passed.
+        """
+
+    async def cleanup(self) -> None:
+        """Stop serving, gracefully, within `shutdown_timeout` seconds in all.
+
+        In this order: the sites stop listening; idle connections close; the `shutdown` hook runs;
+        handlers get what is left of the time to finish and are then cancelled. It returns as
+        soon as nothing runs any more. An exception of the hook is raised at the end, when the
+        server is down all the same.
+
+        Safe to call without `setup`, and again. When cancelled it stops waiting at once; call it
+        again to go on.
+        """
+        async with self._cleanup_lock:
+            if self._server is None:
+                return
+            deadline = asyncio.get_running_loop().time() + self._shutdown_timeout
+            self._closing = True
+            for site in list(self._sites):
+                await site.stop()
+            # What was accepted just before reaches its connection first, to be closed with the rest.
+            await asyncio.sleep(0)
+            self._server.pre_shutdown()
+            try:
+                await self._run_shutdown_hook(self._server, deadline)
+            except Exception:
+                await self._end_server(self._server, deadline)
+                raise
+            await self._end_server(self._server, deadline)
+
+    @abstractmethod
+    async def _make_server(self) -> Server:
+        """Return the server that the sites will serve."""
+
+    async def _cleanup_server(self) -> None:  # noqa: B027 - a hook, empty on purpose
+        """Undo `_make_server`, when the last connection is gone."""
+
+    async def _run_shutdown_hook(self, server: Server, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                await self.shutdown()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            server.logger.warning(
+                "Shutdown: %s.shutdown() did not end within %g s",
+                type(self).__name__,
+                self._shutdown_timeout,
+            )
+
+    async def _end_server(self, server: Server, deadline: float) -> None:
+        await server.shutdown(max(0.0, deadline - asyncio.get_running_loop().time()))
+        await self._cleanup_server()
+        self._server = None
+        self._remove_signal_handlers()
+
+    # --- signals ---
+
+    def _add_signal_handlers(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("handle_signals=True works in the main thread only")
+        loop = asyncio.get_running_loop()
+        try:
+            for number in _EXIT_SIGNALS:
+                loop.add_signal_handler(number, _raise_graceful_exit)
+        except NotImplementedError:  # pragma: no cover - the loops of Windows
+            pass
+
+    def _remove_signal_handlers(self) -> None:
+        if not self._handle_signals:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            for number in _EXIT_SIGNALS:
+                loop.remove_signal_handler(number)
+        except NotImplementedError:  # pragma: no cover - the loops of Windows
+            pass
+
+    # --- for the sites ---
+
+    def _add_site(self, site: BaseSite) -> None:
+        """Take over a site that listens. RuntimeError when cleanup began meanwhile."""
+        if self._server is None or self._closing:
+            raise RuntimeError(f"{site.name} cannot start: its runner is being cleaned up")
+        self._sites.append(site)
+
+    def _remove_site(self, site: BaseSite) -> None:
+        if site not in self._sites:
+            raise RuntimeError(f"{site.name} is not started")
+        self._sites.remove(site)
+
+    def _set_shutdown_timeout(self, seconds: float) -> None:
+        self._shutdown_timeout = _checked_timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self.setup()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.cleanup()
+
+
+class ServerRunner(BaseRunner):
+    """Runs one `Server`."""
+
+    def __init__(
+        self, web_server: Server, *, handle_signals: bool = False, shutdown_timeout: float = 60.0
+    ) -> None:
+        """Options as for `BaseRunner`. TypeError when `web_server` is not a `Server`."""
+        if not isinstance(web_server, Server):
+            raise TypeError(f"web_server must be a Server, not {web_server!r}")
+        super().__init__(handle_signals=handle_signals, shutdown_timeout=shutdown_timeout)
+        self._web_server = web_server
+
+    async def _make_server(self) -> Server:
+        return self._web_server
+
+
+def _checked_timeout(seconds: float) -> float:
+    # A bound that is no number would show only at shutdown, the worst moment to fail.
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"shutdown_timeout must be a number of seconds, not {seconds!r}")
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"shutdown_timeout must be finite and not negative, not {seconds!r}")
+    return seconds

@@ -1,0 +1,290 @@
+"""A server: the factory of its connections, their options, and the end of them all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import platform
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from ._version import __version__
+from .access_log import AbstractAccessLogger, AccessLogger
+from .body import StreamReader
+from .clock import NEVER, ServerClock
+from .connection import Connection
+from .protocol.http1 import ParserLimits, ProtocolError
+from .request import BaseRequest
+from .response import StreamResponse
+from .writer import ResponseWriter
+
+__all__ = ("Handler", "RequestFactory", "Server")
+
+Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
+RequestFactory = Callable[
+    [Any, StreamReader, Any, ResponseWriter, "asyncio.Task[Any]"], BaseRequest
+]
+
+server_logger: Final = logging.getLogger("lowlevel.server")
+access_logger: Final = logging.getLogger("lowlevel.access")
+
+SERVER_SOFTWARE: Final = "Python/{}.{} lowlevel/{}".format(
+    *platform.python_version_tuple()[:2], __version__
+)
+
+# Lines about refused requests per second: a scanner must not fill a disk.
+_REFUSALS_PER_SECOND: Final = 10
+
+# How long a handler that was cancelled at the end may take for its clean-up, in seconds.
+_CANCEL_GRACE: Final = 5.0
+
+# How long answers that are still in buffers may take then, and how long what was aborted.
+_LAST_SECONDS: Final = 1.0
+
+# The clock ticks at most once a second, and often enough for the shortest deadline.
+_TICK_LIMITS: Final = (0.01, 1.0)
+
+
+class Server:
+    """A protocol factory for ``loop.create_server``: every connection it makes asks one handler for answers.
+
+    Usable directly (``await loop.create_server(server, host, port)``, ``create_unix_server``) or through a
+    ServerRunner and its sites. A server belongs to one event loop.
+
+    Args:
+        handler: ``async (request) -> response``.
+        request_factory: Makes requests: ``(message, payload, protocol, writer, task) -> BaseRequest``.
+        handler_cancellation: Cancel a handler when its client leaves. By default it runs to its end.
+        keepalive_timeout: Seconds an idle connection is kept, and seconds to the first request. It should exceed
+            what a proxy in front keeps idle connections for. 0: no such deadline, and every response closes.
+        head_timeout: Seconds from the first byte of a head to its end; then 408. 0: no limit.
+        body_timeout: Seconds a body may make no progress; then 408. 0: no limit.
+        write_timeout: Seconds a client may take nothing of what is sent to it; then it is cut off. 0: no limit.
+        lingering_time: Seconds an unread body is read and dropped behind an answer. 0: not at all.
+        client_max_size: Most bytes of a body for ``request.read()`` and what stands on it; then 413. 0: no limit.
+        max_line_size: Longest request target in bytes; then 414.
+        max_field_size: Longest header field in bytes; then 431.
+        max_headers: Most header fields; then 431.
+        max_pipelined: Most requests of a connection that wait for their turn; then it is not read from.
+        read_bufsize: Half the bytes of a body that are buffered before its client is not read from.
+        auto_decompress: Decode compressed bodies.
+        tcp_keepalive: Set SO_KEEPALIVE.
+        debug: Show tracebacks to clients, and log disconnects.
+        access_log: The logger of requests; None for no access log.
+        access_log_class: Makes the access logger from ``access_log`` and ``access_log_format``.
+        access_log_format: See AccessLogger.
+        logger: The logger of faults.
+        timeout_ceil_threshold: Taken for aiohttp's callers; no effect.
+        loop: Taken for aiohttp's callers; no effect.
+
+    Raises:
+        TypeError, ValueError: An option of a wrong type or value; the message names it.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        request_factory: RequestFactory | None = None,
+        handler_cancellation: bool = False,
+        keepalive_timeout: float = 3630.0,
+        head_timeout: float = 30.0,
+        body_timeout: float = 60.0,
+        write_timeout: float = 60.0,
+        lingering_time: float = 10.0,
+        client_max_size: int = 1024**2,
+        max_line_size: int = 8190,
+        max_field_size: int = 8190,
+        max_headers: int = 128,
+        max_pipelined: int = 32,
+        read_bufsize: int = 2**18,
+        auto_decompress: bool = True,
+        tcp_keepalive: bool = True,
+        debug: bool = False,
+        access_log: logging.Logger | None = access_logger,
+        access_log_class: type[AbstractAccessLogger] = AccessLogger,
+        access_log_format: str = AccessLogger.LOG_FORMAT,
+        logger: logging.Logger = server_logger,
+        timeout_ceil_threshold: float = 5,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"handler must be callable, not {type(handler).__name__}")
+        if request_factory is not None and not callable(request_factory):
+            raise TypeError(
+                f"request_factory must be callable, not {type(request_factory).__name__}"
+            )
+        self.request_handler: Handler = handler
+        self.request_factory = request_factory
+        self.handler_cancellation = _flag("handler_cancellation", handler_cancellation)
+        self.keepalive_timeout = _seconds("keepalive_timeout", keepalive_timeout)
+        self.idle_time = self.keepalive_timeout or NEVER
+        self.head_timeout = _seconds("head_timeout", head_timeout)
+        self.body_timeout = _seconds("body_timeout", body_timeout)
+        self.write_timeout = _seconds("write_timeout", write_timeout)
+        self.lingering_time = _seconds("lingering_time", lingering_time)
+        self.client_max_size = _count("client_max_size", client_max_size, 0)
+        self.max_pipelined = _count("max_pipelined", max_pipelined, 1)
+        self.read_bufsize = _count("read_bufsize", read_bufsize, 1)
+        self.auto_decompress = _flag("auto_decompress", auto_decompress)
+        self.tcp_keepalive = _flag("tcp_keepalive", tcp_keepalive)
+        self.debug = _flag("debug", debug)
+        _seconds("timeout_ceil_threshold", timeout_ceil_threshold)
+        self.limits = ParserLimits(
+            _count("max_line_size", max_line_size, 1),
+            _count("max_field_size", max_field_size, 1),
+            _count("max_headers", max_headers, 1),
+        )
+        if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+            raise TypeError(f"logger must be a logging.Logger, not {type(logger).__name__}")
+        self.logger = logger
+        self.server_header = SERVER_SOFTWARE
+        self.access_logger = access_log_class(access_log, access_log_format) if access_log else None
+        self.requests_count = 0
+        """Requests begun since birth."""
+        self.closing = False
+        """Whether the server is shutting down: every response closes its connection."""
+        timeouts = (keepalive_timeout, head_timeout, body_timeout, write_timeout, lingering_time)
+        shortest = min((timeout for timeout in timeouts if timeout), default=_TICK_LIMITS[1])
+        self.clock = ServerClock(
+            max(_TICK_LIMITS[0], min(_TICK_LIMITS[1], shortest / 4)), SERVER_SOFTWARE, self._tick
+        )
+        self._connections: dict[Connection, None] = {}
+        # Handlers that run on although their clients have left.
+        self._orphans: set[asyncio.Task[None]] = set()
+        self._change: asyncio.Future[None] | None = None
+        self._refusals = 0
+
+    def __call__(self) -> Connection:
+        """Make the protocol of one connection."""
+        return Connection(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self._connections)} connections>"
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The open connections."""
+        return list(self._connections)
+
+    # What connections call.
+
+    def connection_made(self, connection: Connection, transport: asyncio.Transport) -> None:
+        """Count a connection in."""
+        self._connections[connection] = None
+        self.clock.start(asyncio.get_running_loop())
+
+    def connection_lost(self, connection: Connection, exc: BaseException | None = None) -> None:
+        """Count a connection out."""
+        self._connections.pop(connection, None)
+        if connection.task is not None:
+            self._orphans.add(connection.task)
+            connection.task.add_done_callback(self._forget_orphan)
+        if not self._connections:
+            self.clock.stop()
+        self._notify()
+
+    def current_access_logger(self) -> AbstractAccessLogger | None:
+        """The access logger if it wants to hear of requests at all."""
+        logger = self.access_logger
+        return logger if logger is not None and logger.enabled else None
+
+    def log_refusal(self, peer: object, error: ProtocolError) -> None:
+        """Log one line about a peer that does not speak HTTP as it should; not more than some a second."""
+        self._refusals += 1
+        if self._refusals <= _REFUSALS_PER_SECOND:
+            self.logger.info("Refused what %s sent: %s", peer, error.reason)
+
+    def _tick(self, now: float) -> None:
+        if self._refusals > _REFUSALS_PER_SECOND:
+            self.logger.info("Refused %d more", self._refusals - _REFUSALS_PER_SECOND)
+        self._refusals = 0
+        for connection in list(self._connections):
+            connection.check_deadline(now)
+
+    # The end.
+
+    def pre_shutdown(self) -> None:
+        """Close idle connections; let those with a request under way close after its response."""
+        self.closing = True
+        for connection in self.connections:
+            connection.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Close every connection, within ``timeout`` seconds as far as handlers allow.
+
+        Requests under way are answered. At the deadline their handlers are cancelled, and have a few seconds for
+        their clean-up. What is left then is aborted. What did not end by itself is logged.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+        """
+        self.pre_shutdown()
+        if not await self._wait_empty(timeout):
+            tasks = self._cancel_handlers()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_CANCEL_GRACE)
+            await self._wait_empty(_LAST_SECONDS)
+            for connection in self.connections:
+                connection.abort()
+            await self._wait_empty(_LAST_SECONDS)
+        self.closing = False
+
+    async def _wait_empty(self, timeout: float | None) -> bool:
+        """Wait until no connection is left and no handler runs; False if that took too long."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        while self._connections or self._orphans:
+            left = None if deadline is None else max(0.0, deadline - loop.time())
+            if self._change is None or self._change.done():
+                self._change = loop.create_future()
+            done, _ = await asyncio.wait([self._change], timeout=left)
+            if not done:
+                return False
+        return True
+
+    def _notify(self) -> None:
+        if self._change is not None and not self._change.done():
+            self._change.set_result(None)
+
+    def _forget_orphan(self, task: asyncio.Task[None]) -> None:
+        self._orphans.discard(task)
+        self._notify()
+
+    def _cancel_handlers(self) -> set[asyncio.Task[None]]:
+        """Cancel what runs, and abort what does not; return the tasks that were cancelled."""
+        tasks = self._orphans.copy()
+        for connection in self.connections:
+            self.logger.warning("Shutdown: %s", connection.describe())
+            if connection.task is None:
+                connection.abort()
+            else:
+                tasks.add(connection.task)
+                connection.cancel_handler()
+        for task in self._orphans:
+            self.logger.warning("Shutdown: a handler whose client has left still runs")
+            task.cancel()
+        return tasks
+
+
+def _seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    if not value >= 0 or math.isinf(value):
+        raise ValueError(f"{name} must not be negative or infinite: {value!r}; 0 is no limit")
+    return value
+
+
+def _count(name: str, value: int, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}: {value!r}")
+    return value
+
+
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
+    return value

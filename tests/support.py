@@ -9,7 +9,7 @@ from typing import Any
 
 import lowlevel as web
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 """Seconds that anything expected may take."""
 
 

@@ -142,7 +142,7 @@ async def test_tls_contexts_fit(tls: TLS) -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls.server)
     port = server.sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls.client)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await reader.read() == b"hello"
     writer.close()
     await writer.wait_closed()

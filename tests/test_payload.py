@@ -484,7 +484,7 @@ async def test_a_file_is_closed_when_the_client_leaves(tmp_path: Path) -> None:
                 await peer.send(GET)
                 await peer.read_head()
                 peer.reset()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while not file.closed:
                     await asyncio.sleep(0.001)
             await site.idle()

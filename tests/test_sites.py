@@ -51,7 +51,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 async def get_from(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """Send one request and return the whole answer."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             writer.write(REQUEST)
             return await reader.read()
     finally:
@@ -119,7 +119,7 @@ async def test_stop_leaves_connections_alone_and_does_not_wait_for_them() -> Non
         reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"here")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await site.stop()
         assert is_the_answer(await get_from(reader, writer))
 

@@ -401,7 +401,7 @@ async def test_malformed_chunks_are_refused(chunks: bytes, split: bool) -> None:
     async with serving(handler) as site, Peer.connect(site.port) as peer:
         if split:
             await peer.send(head)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await started.wait()
             await peer.send(chunks)
         else:
@@ -459,7 +459,7 @@ async def test_answers_of_unknown_length_are_chunked() -> None:
             head = await peer.read_head()
             assert b"\r\nTransfer-Encoding: chunked\r\n" in head
             assert b"Content-Length" not in head
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 rest = await peer.reader.readuntil(b"0\r\n\r\n")
             assert rest == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
@@ -684,7 +684,7 @@ async def test_a_bad_body_harms_only_its_own_request(last: bytes) -> None:
     async with serving(handler) as site, Peer.connect(site.port) as peer:
         await peer.send(request(target="/1") + request(target="/2") + last)
         peer.finish()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not site.server.requests_count:
                 await asyncio.sleep(0)
             for _ in range(20):

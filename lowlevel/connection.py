@@ -145,9 +145,7 @@ class Connection(Outlet):
         self._lasting = server.keepalive_timeout > 0
 
     def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {'disconnected' if self._transport is None else 'connected'}>"
-        )
+        return f"<RequestHandler {'disconnected' if self._transport is None else 'connected'}>"
 
     # What the transport calls.
 
@@ -792,6 +790,11 @@ class Connection(Outlet):
     def logger(self) -> logging.Logger:
         """Where errors are logged."""
         return self._server.logger
+
+    @property
+    def access_log(self) -> logging.Logger | None:
+        """The logger of requests, None for no access log."""
+        return self._server.access_log
 
     @property
     def debug(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Set
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from yarl import URL
 
@@ -18,6 +18,10 @@ from .protocol.headers import check_field
 from .protocol.serializer import default_reason
 from .response import Response
 from .response_fields import Headers
+
+if TYPE_CHECKING:
+    from .request import BaseRequest
+    from .writer import ResponseWriter
 
 __all__ = (
     "HTTPAccepted",
@@ -104,12 +108,11 @@ class HTTPException(Response, Exception):
         content_type: The media type, without charset; ``text/plain`` for text by default.
 
     Raises:
-        TypeError: the class has no status code, being a base like HTTPError.
         ValueError: as Response does.
     """
 
     status_code: ClassVar[int] = -1
-    """The status code of every answer of this class."""
+    """The status code of every answer of this class; -1 for bases like HTTPError, which are no answer."""
     empty_body: ClassVar[bool] = False
     """Whether there is no default text, because the status does not go with a body."""
 
@@ -122,8 +125,6 @@ class HTTPException(Response, Exception):
         text: str | None = None,
         content_type: str | None = None,
     ) -> None:
-        if self.status_code < 0:
-            raise TypeError(f"{type(self).__name__} has no status_code, only its subclasses have")
         if body is not None:
             # A subclass with an __init__ of its own stands between us and who is to blame.
             direct = type(self).__init__ is HTTPException.__init__
@@ -135,15 +136,29 @@ class HTTPException(Response, Exception):
         elif text is None and not self.empty_body:
             phrase = default_reason(self.status_code) if reason is None else reason
             text = f"{self.status_code}: {phrase}"
+        numbered = self.status_code >= 0
         super().__init__(
-            status=self.status_code,
+            status=self.status_code if numbered else 200,
             headers=headers,
             reason=reason,
             body=body,
             text=text,
             content_type=content_type,
         )
+        if not numbered:
+            self._status = self.status_code
+            self._plain = False
         Exception.__init__(self, self.reason)
+
+    async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
+        """Send the head, as a StreamResponse does.
+
+        Raises:
+            TypeError: The class has no status code, being a base like HTTPError.
+        """
+        if self._status < 0:
+            raise TypeError(f"{type(self).__name__} has no status_code, only its subclasses have")
+        return await super().prepare(request)
 
     def __reduce__(self) -> tuple[Callable[..., HTTPException], tuple[Any, ...], dict[str, Any]]:
         # Exception's own would call the class with the reason, and no class here takes that.

@@ -216,11 +216,11 @@ class StreamResponse(State, ResponseFields):
         writer = request.writer
         try:
             framing, length = self._complete_head(request)
-            writer.send_head(
-                serialize_head(request.version, self._status, self._reason, self.headers),
-                framing,
-                length,
+            tail = self._declare_persistence(request, framing)
+            head = serialize_head(
+                request.version, self._status, self._reason, self.headers, tail
             )
+            writer.send_head(head, framing, length)
         except BaseException:
             await self._release()
             raise
@@ -310,10 +310,6 @@ class StreamResponse(State, ResponseFields):
         # HEAD is told what GET would be told (RFC 9110 §9.3.2).
         if framing is not NONE and self._status != 304 and length != 0:
             headers.setdefault("Content-Type", "application/octet-stream")
-        channel = request.protocol
-        headers.setdefault("Date", channel.clock.date)
-        headers.setdefault("Server", channel.server_header)
-        self._declare_persistence(request, framing)
         return framing, length
 
     def _declared_length(self, request: BaseRequest) -> int | None:
@@ -347,25 +343,32 @@ class StreamResponse(State, ResponseFields):
             if framing is NONE or self._status == 304:
                 headers.popall("Content-Length", None)
 
-    def _declare_persistence(self, request: BaseRequest, framing: Framing) -> None:
-        """Decide whether the connection goes on, and say so where the version does not imply it (RFC 9112 §9.3)."""
+    def _declare_persistence(self, request: BaseRequest, framing: Framing) -> bytes:
+        """Decide whether the connection goes on, and say so where the version does not imply it (RFC 9112 §9.3).
+
+        Returns the rest of the head: the last fields, if they need not be written one by one, and the empty line.
+        """
         headers = self.headers
+        channel = request.protocol
         keep_alive = self._keep_alive
         if keep_alive is None:
-            keep_alive = request.protocol.lets_persist(request)
-        if framing is UNTIL_CLOSE or self._status < 200 or self._asks_to_close():
+            keep_alive = channel.lets_persist(request)
+        if framing is UNTIL_CLOSE or self._status < 200:
+            keep_alive = False
+        connection = headers.getall("Connection", None)
+        if connection is not None and any(contains_token(value, "close") for value in connection):
             keep_alive = False
         self._keep_alive = keep_alive
-        if request.version == HttpVersion11:
-            if not keep_alive:
-                headers.setdefault("Connection", "close")
-        elif keep_alive:
-            headers.setdefault("Connection", "keep-alive")
-
-    def _asks_to_close(self) -> bool:
-        return any(
-            contains_token(value, "close") for value in self.headers.getall("Connection", ())
-        )
+        clock = channel.clock
+        http11 = request.version == HttpVersion11
+        if http11 and connection is None and "Date" not in headers and "Server" not in headers:
+            # Without the CRLF that ends a Content-Length.
+            return (clock.lasting if keep_alive else clock.closing)[2:]
+        headers.setdefault("Date", clock.date)
+        headers.setdefault("Server", channel.server_header)
+        if keep_alive is not http11:
+            headers.setdefault("Connection", "keep-alive" if keep_alive else "close")
+        return b"\r\n"
 
 
 class Response(StreamResponse):

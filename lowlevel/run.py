@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
 
 from .runner import GracefulExit, ServerRunner
-from .server import Server
+from .server import Server, ServerOptions
 from .sites import BaseSite, SockSite, TCPSite, UnixSite
 
 if TYPE_CHECKING:
@@ -26,32 +26,6 @@ _Path = str | os.PathLike[str]
 _T = TypeVar("_T")
 
 _ACCESS_LOG = logging.getLogger("lowlevel.access")
-
-
-class ServerOptions(TypedDict, total=False):
-    """The options of `Server`, as `run_app` passes them on; defaults and meaning are told there."""
-
-    access_log: logging.Logger | None
-    access_log_class: type[AbstractAccessLogger]
-    access_log_format: str
-    auto_decompress: bool
-    body_timeout: float
-    client_max_size: int
-    debug: bool
-    handler_cancellation: bool
-    head_timeout: float
-    keepalive_timeout: float
-    lingering_time: float
-    logger: logging.Logger
-    max_field_size: int
-    max_headers: int
-    max_line_size: int
-    max_pipelined: int
-    read_bufsize: int
-    request_factory: RequestFactory | None
-    tcp_keepalive: bool
-    timeout_ceil_threshold: float
-    write_timeout: float
 
 
 def _print_now(text: str) -> None:

@@ -8,9 +8,9 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from .server import Server
+from .server import Server, ServerOptions
 
 if TYPE_CHECKING:
     from .sites import BaseSite
@@ -41,7 +41,13 @@ class BaseRunner(ABC):
     manager (``async with runner:``) it calls `setup` on entry and `cleanup` on exit.
     """
 
-    def __init__(self, *, handle_signals: bool = False, shutdown_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        handle_signals: bool = False,
+        shutdown_timeout: float = 60.0,
+        **options: Unpack[ServerOptions],
+    ) -> None:
         """Keep the options; nothing happens before `setup`.
 
         handle_signals: from `setup` to `cleanup`, SIGINT and SIGTERM raise `GracefulExit` in the
@@ -49,7 +55,10 @@ class BaseRunner(ABC):
             nothing: Ctrl-C is a KeyboardInterrupt there. False (the default) touches no signal.
         shutdown_timeout: seconds that the whole of `cleanup` may take before what still runs is
             cancelled. Finite and not negative, else ValueError.
+        options: those of `Server`, which aiohttp's callers give to both; no effect.
         """
+        for name in options.keys() - ServerOptions.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         self._handle_signals = handle_signals
         self._shutdown_timeout = _checked_timeout(shutdown_timeout)
         self._server: Server | None = None
@@ -70,7 +79,8 @@ class BaseRunner(ABC):
     @property
     def addresses(self) -> list[Any]:
         """``getsockname()`` of each listening socket, in the order in which the sites started."""
-        return [address for site in self._sites for address in site.addresses]
+        listeners = [site._server for site in self._sites if site._server is not None]
+        return [sock.getsockname() for listener in listeners for sock in listener.sockets]
 
     async def setup(self) -> None:
         """Make the server; a second call does nothing.
@@ -171,17 +181,22 @@ class BaseRunner(ABC):
         except NotImplementedError:  # pragma: no cover - the loops of Windows
             pass
 
-    # --- for the sites ---
+    # --- for the sites: aiohttp's names, since its test server brings a site of its own ---
 
-    def _add_site(self, site: BaseSite) -> None:
-        """Take over a site that listens. RuntimeError when cleanup began meanwhile."""
+    def _reg_site(self, site: BaseSite) -> None:
+        """Take over a site. RuntimeError when it is here already, or cleanup began meanwhile."""
         if self._server is None or self._closing:
             raise RuntimeError(f"{site.name} cannot start: its runner is being cleaned up")
+        if site in self._sites:
+            raise RuntimeError(f"{site.name} is started already")
         self._sites.append(site)
 
-    def _remove_site(self, site: BaseSite) -> None:
+    def _check_site(self, site: BaseSite) -> None:
         if site not in self._sites:
             raise RuntimeError(f"{site.name} is not started")
+
+    def _unreg_site(self, site: BaseSite) -> None:
+        self._check_site(site)
         self._sites.remove(site)
 
     def _set_shutdown_timeout(self, seconds: float) -> None:
@@ -204,12 +219,19 @@ class ServerRunner(BaseRunner):
     """Runs one `Server`."""
 
     def __init__(
-        self, web_server: Server, *, handle_signals: bool = False, shutdown_timeout: float = 60.0
+        self,
+        web_server: Server,
+        *,
+        handle_signals: bool = False,
+        shutdown_timeout: float = 60.0,
+        **options: Unpack[ServerOptions],
     ) -> None:
         """Options as for `BaseRunner`. TypeError when `web_server` is not a `Server`."""
         if not isinstance(web_server, Server):
             raise TypeError(f"web_server must be a Server, not {web_server!r}")
-        super().__init__(handle_signals=handle_signals, shutdown_timeout=shutdown_timeout)
+        super().__init__(
+            handle_signals=handle_signals, shutdown_timeout=shutdown_timeout, **options
+        )
         self._web_server = web_server
 
     async def _make_server(self) -> Server:

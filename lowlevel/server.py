@@ -7,7 +7,7 @@ import logging
 import math
 import platform
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from ._version import __version__
 from .access_log import AbstractAccessLogger, AccessLogger
@@ -19,7 +19,7 @@ from .request import BaseRequest
 from .response import StreamResponse
 from .writer import ResponseWriter
 
-__all__ = ("Handler", "RequestFactory", "Server")
+__all__ = ("Handler", "RequestFactory", "Server", "ServerOptions")
 
 Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 RequestFactory = Callable[
@@ -44,6 +44,32 @@ _LAST_SECONDS: Final = 1.0
 
 # The clock ticks at most once a second, and often enough for the shortest deadline.
 _TICK_LIMITS: Final = (0.01, 1.0)
+
+
+class ServerOptions(TypedDict, total=False):
+    """The options of `Server`, as `run_app` passes them on; defaults and meaning are told there."""
+
+    access_log: logging.Logger | None
+    access_log_class: type[AbstractAccessLogger]
+    access_log_format: str
+    auto_decompress: bool
+    body_timeout: float
+    client_max_size: int
+    debug: bool
+    handler_cancellation: bool
+    head_timeout: float
+    keepalive_timeout: float
+    lingering_time: float
+    logger: logging.Logger
+    max_field_size: int
+    max_headers: int
+    max_line_size: int
+    max_pipelined: int
+    read_bufsize: int
+    request_factory: RequestFactory | None
+    tcp_keepalive: bool
+    timeout_ceil_threshold: float
+    write_timeout: float
 
 
 class Server:
@@ -140,6 +166,7 @@ class Server:
             raise TypeError(f"logger must be a logging.Logger, not {type(logger).__name__}")
         self.logger = logger
         self.server_header = SERVER_SOFTWARE
+        self.access_log = access_log
         self.access_logger = access_log_class(access_log, access_log_format) if access_log else None
         self.requests_count = 0
         """Requests begun since birth."""

@@ -76,7 +76,7 @@ class BaseSite(ABC):
         self._runner = runner
         self._ssl_context = ssl_context
         self._backlog = backlog
-        self._listener: _Listener | None = None
+        self._server: _Listener | None = None
         self._started = False
 
     @property
@@ -87,9 +87,9 @@ class BaseSite(ABC):
     @property
     def addresses(self) -> list[Any]:
         """``getsockname()`` of each listening socket; empty while the site does not listen."""
-        if self._listener is None:
+        if self._server is None:
             return []
-        return [sock.getsockname() for sock in self._listener.sockets]
+        return [sock.getsockname() for sock in self._server.sockets]
 
     async def start(self) -> None:
         """Bind and listen: on return, connections are accepted.
@@ -106,9 +106,9 @@ class BaseSite(ABC):
         self._started = True
         try:
             # Not listening yet: a cancelled create_server() may leave a socket behind that accepts.
-            self._listener = await self._open(server)
-            await self._listener.start_serving()
-            self._runner._add_site(self)
+            self._server = await self._open(server)
+            await self._server.start_serving()
+            self._runner._reg_site(self)
         except BaseException:
             await self._close()
             raise
@@ -118,12 +118,12 @@ class BaseSite(ABC):
 
         RuntimeError: not started. When cancelled, the site has stopped listening all the same.
         """
-        self._runner._remove_site(self)
+        self._runner._unreg_site(self)
         await self._close()
 
     async def _close(self) -> None:
         # Not wait_closed(): since Python 3.12 it waits for the connections, which are the server's.
-        listener, self._listener = self._listener, None
+        listener, self._server = self._server, None
         self._started = False
         if listener is not None:
             listener.close()
@@ -142,7 +142,7 @@ class BaseSite(ABC):
         return "http" if self._ssl_context is None else "https"
 
     def __repr__(self) -> str:
-        state = "stopped" if self._listener is None else "listening"
+        state = "stopped" if self._server is None else "listening"
         return f"<{type(self).__name__} {self.name} {state}>"
 
 

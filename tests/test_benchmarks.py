@@ -209,7 +209,7 @@ def test_every_script_of_a_case_is_there() -> None:
 @with_wrk
 def test_a_tiny_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results.json"
-    few = ["--rounds", "1", "--seconds", "0.2", "--loop", "asyncio"]
+    few = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio"]
     status = command.main([*few, "--case", "plaintext", "--json", str(results)])
     printed = capsys.readouterr()
     assert status == 0, printed.out

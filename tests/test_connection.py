@@ -1328,12 +1328,12 @@ async def test_surface() -> None:
     async def handler(request: web.BaseRequest) -> web.Response:
         protocol: Any = request.protocol
         seen.append(protocol)
-        assert repr(protocol) == "<Connection connected>"
+        assert repr(protocol) == "<RequestHandler connected>"
         assert protocol.transport is request.transport
         assert protocol.peername == request.get_extra_info("peername")
         assert protocol.sockname == request.get_extra_info("sockname")
         assert protocol.ssl_context is None
-        assert protocol.access_logger is None
+        assert (protocol.access_log, protocol.access_logger) == (None, None)
         assert protocol.logger.name == "lowlevel.server"
         assert (protocol.debug, protocol.keepalive_timeout) == (False, 3630.0)
         assert (protocol.max_line_size, protocol.max_field_size, protocol.max_headers) == (
@@ -1348,7 +1348,7 @@ async def test_surface() -> None:
         assert isinstance(seen[0], web.RequestHandler)
         peer.writer.close()
         await site.idle()
-    assert repr(seen[0]) == "<Connection disconnected>"
+    assert repr(seen[0]) == "<RequestHandler disconnected>"
     assert seen[0].transport is None
 
 

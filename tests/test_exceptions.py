@@ -10,6 +10,7 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
+import lowlevel as web
 from lowlevel import errors, exceptions
 from lowlevel.exceptions import (
     HTTPBadRequest,
@@ -35,6 +36,7 @@ from lowlevel.exceptions import (
     http_error,
 )
 from lowlevel.response import Response
+from tests.support import Peer, request, serving
 
 # --- The tree ------------------------------------------------------------------------------------
 
@@ -163,9 +165,30 @@ def test_the_plain_errors_are_those_of_the_floor_below() -> None:
 
 
 @pytest.mark.parametrize("cls", BASES - {HTTPMove})
-def test_a_base_cannot_be_raised(cls: type[HTTPException]) -> None:
-    with pytest.raises(TypeError, match=f"{cls.__name__} has no status_code"):
-        cls()
+def test_a_base_is_no_answer(cls: type[HTTPException]) -> None:
+    """It may be raised and caught like any exception."""
+    cause = LookupError("why")
+    with pytest.raises(HTTPException) as caught:
+        raise cls() from cause
+    assert type(caught.value) is cls
+    assert caught.value.__cause__ is cause
+    assert (caught.value.status, caught.value.reason) == (-1, "")
+    assert copy.copy(caught.value).status == -1
+
+
+@pytest.mark.parametrize("raised", [True, False])
+async def test_a_base_is_not_sent(raised: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        error = HTTPClientError(text="no number")
+        if raised:
+            raise error
+        return error
+
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        answer = await peer.ask(request())
+    assert answer.status == 500
+    assert b"no number" not in answer.body
+    assert "HTTPClientError has no status_code" in caplog.text
 
 
 # --- What is sent --------------------------------------------------------------------------------

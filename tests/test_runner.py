@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import test_utils
+from aiohttp.web import SockSite as OtherSockSite
 
 import lowlevel as web
 
@@ -119,6 +121,41 @@ async def test_wrong_options_are_named() -> None:
             web.ServerRunner(server, shutdown_timeout=other)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="shutdown_timout"):
         web.ServerRunner(server, shutdown_timout=1.0)  # type: ignore[call-arg]
+
+
+class RawServer(test_utils.BaseTestServer):
+    """aiohttp's server for tests, which gives the same options to the server and to the runner."""
+
+    async def _make_runner(self, debug: bool = True, **options: Any) -> Any:
+        server = web.Server(handler, debug=debug, **options)
+        return web.ServerRunner(server, debug=debug, **options)
+
+
+async def test_under_the_test_server_of_aiohttp() -> None:
+    """It makes a site of its own for our runner."""
+    async with RawServer() as server, test_utils.TestClient(server) as client:
+        async with client.get("/") as response:
+            assert await response.text() == "here"
+        runner: Any = server.runner
+        [site] = runner.sites
+        assert isinstance(site, OtherSockSite)
+        assert runner.addresses == [("127.0.0.1", server.port)]
+        with pytest.raises(RuntimeError, match="started already"):
+            runner._reg_site(site)
+        await site.stop()
+        assert (runner.sites, runner.addresses) == (set(), [])
+        with pytest.raises(RuntimeError, match="is not started"):
+            await site.stop()
+    assert runner.server is None
+
+
+async def test_options_of_the_server_are_no_options_of_the_runner() -> None:
+    """But they are taken, and leave the server as it is."""
+    server = web.Server(handler)
+    web.ServerRunner(server, debug=True, keepalive_timeout=1)
+    assert (server.debug, server.keepalive_timeout) == (False, 3630)
+    with pytest.raises(TypeError, match="ServerRunner.* unexpected keyword argument 'bogus'"):
+        web.ServerRunner(server, bogus=1)  # type: ignore[call-arg]
 
 
 async def test_a_runner_of_ones_own() -> None:

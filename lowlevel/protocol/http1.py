@@ -411,11 +411,8 @@ class RequestParser:
             if head.chunked
             else b"Content-Length: %d" % (head.content_length or 0)
         )
-        connection = b"keep-alive" if head.keep_alive else b"close"
         self._primed = True
-        self._parser.feed_data(
-            b"POST / HTTP/1.1\r\n%b\r\nConnection: %b\r\n\r\n" % (framing, connection)
-        )
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
 
     def _fail(self, error: ProtocolError) -> None:
         self._events.append(error)

@@ -72,11 +72,14 @@ def default_reason(status: int) -> str:
     return _REASONS.get(status, "")
 
 
-_STATUS_LINES: Final = {
-    (version, status): f"HTTP/1.{version[1]} {status} {reason}\r\n".encode("ascii")
-    for version in (HttpVersion(1, 0), HttpVersion11)
-    for status, reason in _REASONS.items()
-}
+# By the minor version, then by the status.
+_STATUS_LINES: Final = [
+    {
+        status: f"HTTP/1.{minor} {status} {reason}\r\n".encode("ascii")
+        for status, reason in _REASONS.items()
+    }
+    for minor in (0, 1)
+]
 
 
 def status_line(version: HttpVersion, status: int, reason: str | None) -> bytes:
@@ -86,7 +89,7 @@ def status_line(version: HttpVersion, status: int, reason: str | None) -> bytes:
         ValueError: CR, LF or NUL in the reason.
     """
     if reason is None:
-        line = _STATUS_LINES.get((version, status))
+        line = _STATUS_LINES[version[1]].get(status)
         if line is not None:
             return line
         reason = default_reason(status)
@@ -142,7 +145,14 @@ def plain_prefix(status: int, content_type: str | None) -> bytes | None:
 
 
 def serialize_head(
-    version: HttpVersion, status: int, reason: str | None, headers: CIMultiDict[str]
+    version: HttpVersion,
+    status: int,
+    reason: str | None,
+    headers: CIMultiDict[str],
+    tail: bytes = b"\r\n",
 ) -> bytes:
-    """Return a whole head. Raises ValueError as status_line and serialize_fields do."""
-    return b"%b%b\r\n" % (status_line(version, status, reason), serialize_fields(headers))
+    """Return a whole head; ``tail`` is ready-made lines and the empty line.
+
+    Raises ValueError as status_line and serialize_fields do.
+    """
+    return status_line(version, status, reason) + serialize_fields(headers) + tail

@@ -251,6 +251,7 @@ def test_a_copy_is_alike() -> None:
 
 def test_a_copy_with_another_method_or_target() -> None:
     found = posted()
+    assert found.url == URL("/a")
     copy = found.replace(method="PUT", url=URL("/b?c=d e"))
     assert (copy.method, copy.target, copy.path) == ("PUT", b"/b?c=d+e", "/b?c=d+e")
     assert copy.url == URL("/b?c=d e")

@@ -296,6 +296,10 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
         request("POST", "/", "Connection: keep-alive", body=b"a", version="1.0") + GET,
         ["POST / HTTP/1.0 'a'", "GET /"],
     ),
+    "1.0 kept alive by another name": (
+        request("GET", "/", "proxy-connection: keep-alive", version="1.0") + GET,
+        ["GET / HTTP/1.0", "GET /"],
+    ),
     "1.0 that says both": (
         request("GET", "/", "Connection: close, keep-alive", version="1.0") + GET,
         ["GET / HTTP/1.0 close"],
@@ -879,6 +883,7 @@ def test_valid_hosts(host: str) -> None:
         "XN--A",
         "a.xn--99999.b",
         "xn--" + "a" * 5000,
+        "xn--" + "9" * 250,
     ],
 )
 def test_malformed_hosts(host: str) -> None:
@@ -1207,6 +1212,7 @@ def test_a_pipeline_is_no_long_head() -> None:
         (b"0\r\n", b"X: y\r\n" * 10_000),
         (b"0\r\nX: ", b"y" * READ),
         (b"1\r\nx\r\n" * 10_000 + b"0\r\nX: ", b"y" * READ),
+        (chunks(b"x" * (2 * MIB))[:-2] + b"X: ", b"y" * READ),
     ],
     ids=[
         "extension",
@@ -1217,6 +1223,7 @@ def test_a_pipeline_is_no_long_head() -> None:
         "trailers",
         "trailer",
         "trailer behind chunks",
+        "trailer behind a large chunk",
     ],
 )
 def test_framing_without_end_costs_little(before: bytes, start: bytes, piece: bytes) -> None:
@@ -1237,6 +1244,19 @@ def test_small_chunks_are_no_flood() -> None:
     ):
         (message,) = Receiver().feed(*pieces).messages
         assert message.body == body and message.complete
+
+
+def test_large_chunks_may_have_long_extensions() -> None:
+    line = b"%x;" + b"a" * 380 + b"\r\n"
+    data = post(b"".join(line % 400 + b"x" * 400 + b"\r\n" for _ in range(2000)) + b"0\r\n\r\n")
+    for size in (READ, 1000, len(data)):
+        (message,) = Receiver().feed(*cut(data, range(0, len(data), size))).messages
+        assert len(message.body) == 800_000 and message.complete
+
+
+def test_chunks_pay_for_their_own_message_only() -> None:
+    found = Receiver().feed(post(chunks(*[b"x"] * 50_000)), post(b"1;" + b"a" * 200_000))
+    assert found.error is not None and found.error.status == 400
 
 
 @pytest.mark.parametrize("fields", [(), H2C])

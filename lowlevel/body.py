@@ -31,6 +31,9 @@ _ENDLESS: Final = 1 << 62
 # Stands for the ends of chunks while there are none; it cannot hold any.
 _NO_ENDS: Final[deque[int]] = deque(maxlen=0)
 
+# A chunk that is so large is handed out as it is.
+_PORTION: Final = 32768
+
 _T = TypeVar("_T")
 
 
@@ -221,8 +224,13 @@ class StreamReader:
         return self._take(min(n, self._size))
 
     async def readany(self) -> bytes:
-        """Read what has come, waiting for at least one byte; ``b""`` at the end of the body."""
+        """Read what has come, waiting for at least one byte; ``b""`` at the end of the body.
+
+        Much of it may be left for the next call, where putting it together would only cost a copy.
+        """
         await self._wait_for(1)
+        if self._size > _PORTION and len(self._chunks[0]) >= _PORTION:
+            return self._take(len(self._chunks[0]) - self._offset)
         return self._take(self._size)
 
     async def readexactly(self, n: int) -> bytes:

@@ -843,7 +843,7 @@ class Connection(Outlet):
         self, message: str, *args: object, exc_info: BaseException | None = None
     ) -> None:
         """Log a fault of the handler with its traceback."""
-        self._server.logger.error(message, *args, exc_info=exc_info)
+        self._server.logger.exception(message, *args, exc_info=exc_info)
 
     def handle_error(
         self,

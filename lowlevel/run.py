@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
 
 from .runner import GracefulExit, ServerRunner
 from .server import Server, ServerOptions
@@ -17,8 +17,7 @@ from .sites import BaseSite, SockSite, TCPSite, UnixSite
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from .access_log import AbstractAccessLogger
-    from .server import Handler, RequestFactory
+    from .server import Handler
 
 __all__ = ("ServerOptions", "run_app")
 

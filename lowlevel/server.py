@@ -162,7 +162,7 @@ class Server:
             _count("max_field_size", max_field_size, 1),
             _count("max_headers", max_headers, 1),
         )
-        if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+        if not callable(getattr(logger, "exception", None)):  # other libraries have loggers too
             raise TypeError(f"logger must be a logging.Logger, not {type(logger).__name__}")
         self.logger = logger
         self.server_header = SERVER_SOFTWARE

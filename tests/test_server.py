@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -163,6 +164,21 @@ async def test_a_logger_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     ):
         assert (await peer.ask(GET)).status == 500
     assert [record.name for record in caplog.records] == ["mine"]
+
+
+async def test_a_logger_that_only_looks_like_one() -> None:
+    """From another library, or the mock of a test: what aiohttp calls is called."""
+    fault = ValueError("fault")
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        raise fault
+
+    logger = mock.Mock()
+    async with serving(handler, logger=logger) as site, Peer.connect(site.port) as peer:
+        assert (await peer.ask(GET)).status == 500
+    logger.exception.assert_called_once_with(
+        "Error handling request from %s", "127.0.0.1", exc_info=fault
+    )
 
 
 # --- Counts -------------------------------------------------------------------------------

@@ -217,9 +217,7 @@ class StreamResponse(State, ResponseFields):
         try:
             framing, length = self._complete_head(request)
             tail = self._declare_persistence(request, framing)
-            head = serialize_head(
-                request.version, self._status, self._reason, self.headers, tail
-            )
+            head = serialize_head(request.version, self._status, self._reason, self.headers, tail)
             writer.send_head(head, framing, length)
         except BaseException:
             await self._release()

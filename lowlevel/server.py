@@ -90,11 +90,11 @@ class Server:
         lingering_time: Seconds an unread body is read and dropped behind an answer. 0: not at all.
         client_max_size: Most bytes of a body for ``request.read()`` and what stands on it; then 413. 0: no limit.
         max_line_size: Longest request target in bytes; then 414.
-        max_field_size: Longest header field in bytes; then 431.
+        max_field_size: Longest value, and longest name, of a header field in bytes; then 431.
         max_headers: Most header fields; then 431.
         max_pipelined: Most requests of a connection that wait for their turn; then it is not read from.
         read_bufsize: Half the bytes of a body that are buffered before its client is not read from.
-        auto_decompress: Decode compressed bodies.
+        auto_decompress: Taken for aiohttp's callers; bodies are handed out as they come.
         tcp_keepalive: Set SO_KEEPALIVE.
         debug: Show tracebacks to clients, and log disconnects.
         access_log: The logger of requests; None for no access log.

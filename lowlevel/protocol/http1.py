@@ -55,7 +55,7 @@ class ParserLimits:
 
     Attributes:
         max_line_size: Longest request target; beyond it 414.
-        max_field_size: Longest name plus value of one header field; beyond it 431.
+        max_field_size: Longest value, and longest name, of a header field; beyond it 431.
         max_headers: Most header fields of one head, and most trailer fields; beyond it 431.
         max_head_size: Longest head; beyond it 431.
     """
@@ -626,9 +626,8 @@ class RequestParser:
         limits = self._limits
         total = len(target)
         for name, value in fields:
-            size = len(name) + len(value)
-            total += size + 4
-            if size > limits.max_field_size:
+            total += len(name) + len(value) + 4
+            if len(value) > limits.max_field_size or len(name) > limits.max_field_size:
                 self._refuse(431, f"{what} field too large")
         if total > limits.max_head_size:
             self._refuse(431, f"{what} fields too large in all")

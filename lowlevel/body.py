@@ -148,6 +148,9 @@ class StreamReader:
         if trailers:
             self.trailers = trailers
         self._eof = True
+        if self._paused:
+            # What follows belongs to somebody else, who must not wait for this body to be read.
+            self._resume()
         self._source = None
         if self._waiter is not None:
             self._wake()

@@ -181,11 +181,7 @@ class Connection(Outlet):
         """Take the end of the stream: an answer under way still goes out. Part of asyncio.Protocol."""
         self._eof = True
         self._wake_watchers(True)
-        for event in self._parser.receive_eof():
-            if isinstance(event, EndOfMessage):
-                self._receive(event)
-            else:
-                self._fail_body(ConnectionResetError("Connection lost"))
+        self._receive_end()
         if self._task is None or self.ssl_context is not None:
             return False
         if self._server.handler_cancellation:
@@ -261,6 +257,14 @@ class Connection(Outlet):
             self._receive_error(event)
         elif incoming is not None and self._phase is not _DRAINING:
             incoming.end_chunk()
+
+    def _receive_end(self) -> None:
+        """The client has said all: it ends a tunnel, and a body under way will never be complete."""
+        for event in self._parser.receive_eof():
+            if isinstance(event, EndOfMessage):
+                self._receive(event)
+            else:
+                self._fail_body(ConnectionResetError("Connection lost"))
 
     def _receive_error(self, error: ProtocolError) -> None:
         """Nothing that follows can be understood; what came before is answered first."""
@@ -510,7 +514,8 @@ class Connection(Outlet):
         if self._queue:
             turn = self._queue.popleft()
             self._served += 1
-            self._resume(_PAUSED_BY_QUEUE)
+            if len(self._queue) < self._server.max_pipelined:
+                self._resume(_PAUSED_BY_QUEUE)
             if isinstance(turn, ProtocolError):
                 self._refuse(turn)
                 return
@@ -540,6 +545,8 @@ class Connection(Outlet):
                 self._receive_head(event)
             else:
                 self._receive(event)
+        if self._eof:
+            self._receive_end()
         if self._phase is _IDLE:
             if parser.closed:
                 self._finish()
@@ -582,7 +589,11 @@ class Connection(Outlet):
         ):
             self._close_transport()
             return
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # it closed before us, and what we just sent was answered by a reset
+            transport.abort()
+            return
         self._dropped = 0
         self._enter(_LINGERING, self._server.lingering_time)
         if self._pauses:

@@ -208,7 +208,7 @@ class Server:
         if connection.task is not None:
             self._orphans.add(connection.task)
             connection.task.add_done_callback(self._forget_orphan)
-        if not self._connections:
+        if not self._connections and not self._refusals:
             self.clock.stop()
         self._notify()
 
@@ -227,6 +227,8 @@ class Server:
         if self._refusals > _REFUSALS_PER_SECOND:
             self.logger.info("Refused %d more", self._refusals - _REFUSALS_PER_SECOND)
         self._refusals = 0
+        if not self._connections:
+            self.clock.stop()
         for connection in list(self._connections):
             connection.check_deadline(now)
 

@@ -358,6 +358,37 @@ async def test_client_that_leaves(caplog: pytest.LogCaptureFixture, data: bytes,
         assert record.exc_info is None
 
 
+async def test_client_that_leaves_in_a_body_behind_an_offer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was held for the decision on the offer is cut short by a departure, not malformed."""
+    caplog.set_level(logging.DEBUG)
+    gone = asyncio.Event()
+    errors: list[BaseException] = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        if request.is_websocket:
+            await request.wait_disconnected()
+            return web.Response()
+        try:
+            await request.read()
+        except BaseException as exc:
+            errors.append(exc)
+            gone.set()
+            raise
+        return web.Response()
+
+    offer = request("GET", "/", "Connection: Upgrade", "Upgrade: websocket")
+    async with serving(handler) as site:
+        async with Peer.connect(site.port) as peer, asyncio.timeout(DEADLINE):
+            await peer.send(offer + request("POST", "/", "Content-Length: 10") + b"12345")
+            peer.finish()
+            await gone.wait()
+        await site.idle()
+    assert isinstance(errors[0], ConnectionResetError)
+    assert all(record.levelno == logging.DEBUG for record in ours(caplog))
+
+
 async def test_many_refusals_fill_no_disk(caplog: pytest.LogCaptureFixture) -> None:
     """A scanner gets every answer, but the log has a bound."""
     caplog.set_level(logging.INFO)
@@ -370,6 +401,28 @@ async def test_many_refusals_fill_no_disk(caplog: pytest.LogCaptureFixture) -> N
             while not any("more" in record.getMessage() for record in caplog.records):
                 await asyncio.sleep(0.01)
     assert len(ours(caplog)) < 40
+
+
+async def test_the_bound_ends_when_nobody_stays(caplog: pytest.LogCaptureFixture) -> None:
+    """Peers that come and go one by one are counted too, and do not silence the log for ever."""
+    caplog.set_level(logging.INFO)
+
+    async def told(word: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not any(word in record.getMessage() for record in ours(caplog)):
+                await asyncio.sleep(0.001)
+
+    async with serving(echo, head_timeout=0.5) as site:
+        for _ in range(30):
+            async with Peer.connect(site.port) as peer:
+                await peer.send(b"junk\r\n\r\n")
+                await peer.read_eof()
+            await site.idle()
+        await told("more")
+        async with Peer.connect(site.port) as peer:
+            await peer.send(b"GET / HTTP/7.0\r\n\r\n")
+            await peer.read_eof()
+        await told("version")
 
 
 async def test_refusals_are_in_the_access_log() -> None:

@@ -430,6 +430,30 @@ async def test_tiny_chunks_cost_bounded_memory() -> None:
         await sending
 
 
+@pytest.mark.parametrize("way", ["read", "stream", "ignore", "queued"])
+async def test_a_body_above_the_high_mark_at_its_end(way: str) -> None:
+    """Nobody has to read a complete body for the next request to be heard."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        await asyncio.sleep(0)
+        if way == "read":
+            await request.read()
+        elif way == "stream":
+            async for _ in request.content.iter_chunked(100):
+                await asyncio.sleep(0)
+        return web.Response(text=request.path)
+
+    large = request("POST", "/large", body=b"x" * 30_000)
+    async with serving(handler, read_bufsize=1024) as site, Peer.connect(site.port) as peer:
+        if way == "queued":
+            await peer.send(request(target="/before") + large)
+            assert (await peer.answer()).body == b"/before"
+        else:
+            await peer.send(large)
+        assert (await peer.answer()).body == b"/large"
+        assert (await peer.ask(request(target="/next"))).body == b"/next"
+
+
 async def test_a_pipelining_client_is_bounded() -> None:
     """Beyond max_pipelined waiting requests the connection is not read from; all are answered in the end."""
     go = asyncio.Event()
@@ -461,6 +485,26 @@ async def test_a_pipelining_client_is_bounded() -> None:
                 size = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
                 assert await peer.reader.readexactly(size) == f"/{number}".encode()
         await sending
+
+
+async def test_a_pipelining_client_is_bounded_while_it_is_answered() -> None:
+    """Each answer must not let in another read full of requests."""
+    waiting: list[int] = []
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        waiting.append(len(connection(site)._queue or ()))
+        return web.Response()
+
+    count = 60_000
+    one = request()
+    async with serving(handler, max_pipelined=4) as site, Peer.connect(site.port) as peer:
+        sending = asyncio.create_task(peer.send(one * count))
+        async with asyncio.timeout(DEADLINE):
+            for _ in range(count):
+                await peer.reader.readuntil(b"\r\n\r\n")
+        await sending
+    one_read = 262_144 // len(one)
+    assert max(waiting) <= one_read + 4
 
 
 async def test_bytes_behind_an_offer_are_bounded() -> None:
@@ -788,6 +832,29 @@ async def test_a_fault_after_the_client_left_is_logged(caplog: pytest.LogCapture
         await until(lambda: caplog.records, "a line in the log")
     (record,) = caplog.records
     assert record.exc_info and record.exc_info[0] is ValueError
+
+
+async def test_client_that_closed_with_a_body_under_way_is_answered_into_the_void() -> None:
+    """It closes while we do not read; the answer is taken by its system, and answered with a reset."""
+    called, proceed = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        called.set()
+        await proceed.wait()
+        response = web.Response(text="enough")
+        response.force_close()
+        return response
+
+    async with serving(handler) as site:
+        async with Peer.connect(site.port) as peer:
+            await peer.send(request("POST", "/", f"Content-Length: {LONG}"))
+            peer.writer.write(bytes(LONG))
+            await called.wait()
+            await until(lambda: connection(site)._pauses, "a pause of reading")
+            peer.writer.transport.abort()
+        await turns()
+        proceed.set()
+        await site.idle()
 
 
 # --- wait_disconnected --------------------------------------------------------------------

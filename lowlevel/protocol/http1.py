@@ -178,7 +178,6 @@ class RequestParser:
     """The receiving half of one connection; see the module for its contract."""
 
     __slots__ = (
-        "_at_eof",
         "_body_size",
         "_chunks",
         "_error",
@@ -225,9 +224,8 @@ class RequestParser:
         self._framing_size = 0
         # What is still to come of a body that httptools need not see.
         self._left = 0
-        # Bytes that may belong to another protocol, and whether the stream ended behind them.
+        # Bytes that may belong to another protocol.
         self._held: bytes | bytearray = b""
-        self._at_eof = False
         # The last Host that was found valid: clients repeat it. None before the first head.
         self._host: bytes | None = None
 
@@ -261,11 +259,10 @@ class RequestParser:
     def receive_eof(self) -> list[Event]:
         """Take the end of the stream: it ends a tunnel, and it is an error in the middle of a body.
 
-        What is held stays so, until it is decided what it is.
+        What is held stays so, until it is decided what it is: call again when the offer was declined.
         """
         head, mode = self._head, self._mode
         if mode is _HELD:
-            self._at_eof = True
             return []
         self.close()
         if mode is _TUNNEL:
@@ -298,8 +295,7 @@ class RequestParser:
         if self._head is not None:
             self._end_message(self._head)
         self.idle = True
-        events = self.receive_data(held) if held else []
-        return events + self.receive_eof() if self._at_eof else events
+        return self.receive_data(held) if held else []
 
     def close(self) -> None:
         """Read no more. Drops the inner parser, which refers back to this object."""

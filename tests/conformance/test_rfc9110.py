@@ -179,6 +179,22 @@ async def test_junk_behind_a_declined_offer() -> None:
         assert await peer.read_eof() == b""
 
 
+async def test_requests_behind_a_declined_offer_of_a_client_that_has_said_all() -> None:
+    """A client may send everything and FIN (RFC 9112 §9.6); what waited for the decision is answered too."""
+    data = (
+        request("GET", "/1", *WEBSOCKET)
+        + request("GET", "/2", *WEBSOCKET)
+        + request("POST", "/3", body=b"a")
+    )
+    async with serving(echo) as site, Peer.connect(site.port) as peer:
+        await peer.send(data)
+        peer.finish()
+        for _ in range(3):
+            assert (await peer.answer()).status == 200
+        assert await peer.read_eof() == b""
+        await site.idle()
+
+
 async def test_an_offer_behind_an_unread_body() -> None:
     """Both come in one read: the offer must not be declined before its request was seen."""
     order = []

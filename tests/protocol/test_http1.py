@@ -96,6 +96,7 @@ class Receiver:
     def eof(self) -> "Receiver":
         self._note(self.parser.receive_eof())
         self.decline()
+        self._note(self.parser.receive_eof())
         assert self.parser.closed
         assert self.parser.receive_data(GET) == []
         return self
@@ -934,6 +935,7 @@ def test_what_is_held_stays_when_the_peer_has_said_all() -> None:
     assert (parser.held_size, parser.closed) == (len(GET), False)
     (head,) = parser.decline_upgrade()
     assert isinstance(head, RequestHead)
+    assert parser.receive_eof() == []
     assert parser.closed
 
 

@@ -91,7 +91,9 @@ class AccessLogger(AbstractAccessLogger):
     __slots__ = ("_atoms", "_template")
 
     def __init__(self, logger: logging.Logger, log_format: str = LOG_FORMAT) -> None:
-        """Read `log_format` once; TypeError when it is not a str."""
+        """Read `log_format` once. TypeError: it is no str, or `logger` no logger."""
+        if not hasattr(logger, "isEnabledFor"):
+            raise TypeError(f"access_log must be a logging.Logger, not {type(logger).__name__}")
         if not isinstance(log_format, str):
             raise TypeError(f"access_log_format must be a str, not {type(log_format).__name__}")
         super().__init__(logger, log_format)
@@ -167,8 +169,8 @@ def _escaped(char: str) -> str:
 
 
 def _remote(request: BaseRequest | None, response: StreamResponse, time: float) -> str:
-    remote = None if request is None else request.remote
-    return "-" if remote is None else remote
+    # The client of a Unix socket usually has an address without a name.
+    return (None if request is None else request.remote) or "-"
 
 
 def _start_time(request: BaseRequest | None, response: StreamResponse, time: float) -> str:

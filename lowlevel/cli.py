@@ -57,7 +57,8 @@ examples:
   %(prog)s hello --loop uvloop --no-access-log
 
 Ctrl-C or SIGTERM ends it: no new connections, running requests finish. Again: at once.
-Exit status: 0 after that, 1 when it cannot serve, 2 for a command line it does not understand.
+Exit status: 0 after that, 1 when it cannot serve or had to end at once, 2 for a command line that
+it does not understand.
 """
 
 
@@ -112,7 +113,9 @@ def _serve(arguments: argparse.Namespace) -> None:
             **options,
         )
     except (OSError, UnicodeError) as exc:
-        places = [host if port is None else f"{host}:{port}" for host in hosts or ()]
+        if port is None:
+            port = 8080 if ssl_context is None else 8443
+        places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts or ()]
         where = ", ".join([*places, *filter(None, [arguments.path])])
         raise _CannotServe(f"cannot listen at {where}: {_reason(exc)}") from exc
 
@@ -259,6 +262,8 @@ def _server_options(arguments: argparse.Namespace) -> ServerOptions:
 def _find_handler(target: str) -> Any:
     module_name, colon, attribute = target.partition(":")
     attribute = attribute or _DEFAULT_ATTRIBUTE
+    if module_name.endswith(".py"):
+        raise _CannotServe(f"{target!r} names a file: give the module, without .py")
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise _CannotServe(f"{target!r} does not begin with a module name such as package.module")
     found: Any = _import(module_name)

@@ -170,7 +170,11 @@ def _listed(
 ) -> list[_T]:
     if value is None:
         return []
-    values = [value] if isinstance(value, one) else list(cast("Iterable[_T]", value))
+    if isinstance(value, one):
+        return [value]
+    values = list(cast("Iterable[_T]", value)) if isinstance(value, Iterable) else [value]
+    if not all(isinstance(item, one) for item in values):
+        raise TypeError(f"{name} cannot be {value!r}")
     if not values:
         # Taken as "not given" it would mean every interface, the last thing an empty list says.
         raise ValueError(f"{name} is empty: name one, or leave it out")

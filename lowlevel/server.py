@@ -167,6 +167,8 @@ class Server:
         self.logger = logger
         self.server_header = SERVER_SOFTWARE
         self.access_log = access_log
+        if not callable(access_log_class) or not hasattr(access_log_class, "log"):
+            raise TypeError(f"access_log_class must be an AccessLogger, not {access_log_class!r}")
         self.access_logger = access_log_class(access_log, access_log_format) if access_log else None
         self.requests_count = 0
         """Requests begun since birth."""
@@ -301,7 +303,7 @@ def _seconds(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     if not value >= 0 or math.isinf(value):
-        raise ValueError(f"{name} must not be negative or infinite: {value!r}; 0 is no limit")
+        raise ValueError(f"{name} must be finite and not negative: {value!r}")
     return value
 
 

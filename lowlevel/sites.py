@@ -432,6 +432,8 @@ def _bind_over_stale(sock: socket.socket, path: str) -> None:
         sock.bind(path)
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
+            if exc.errno is not None:  # None: the path is too long, and the message says so
+                exc.filename = path
             raise
         if not _is_stale(path):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path) from None

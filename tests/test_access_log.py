@@ -128,7 +128,7 @@ def test_without_a_request() -> None:
     assert vars(record)["request_header"] == {"Host": "(no headers)"}
 
 
-@pytest.mark.parametrize(("remote", "written"), [(None, "-"), ("", ""), ("/run/x", "/run/x")])
+@pytest.mark.parametrize(("remote", "written"), [(None, "-"), ("", "-"), ("/run/x", "/run/x")])
 def test_remote(remote: str | None, written: str) -> None:
     assert write("|%a|", make_request(remote=remote)).getMessage() == f"|{written}|"
 

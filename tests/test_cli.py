@@ -350,8 +350,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
         ("targets:ends_early", "targets:ends_early cannot be called with one argument"),
         (":handler", "':handler' does not begin with a module name"),
         (".targets:handler", "does not begin with a module name"),
-        ("targets.py", "there is no module targets.py"),
-        ("./targets.py:handler", "does not begin with a module name"),
+        ("targets.py", "'targets.py' names a file: give the module, without .py"),
+        ("./targets.py:handler", "names a file: give the module, without .py"),
+        ("./targets:handler", "does not begin with a module name"),
         ("", "does not begin with a module name"),
     ],
 )
@@ -439,6 +440,8 @@ async def test_places_that_cannot_be_listened_at(folder: Path) -> None:
         cases = [
             (("--port", port), f"127.0.0.1:{port}: Address already in use"),
             (("--host", "203.0.113.1", "--port", "0"), "203.0.113.1:0: Cannot assign"),
+            (("--host", "203.0.113.1"), "203.0.113.1:8080: Cannot assign"),
+            (("--host", "2001:db8::1", "--port", "0"), "[2001:db8::1]:0: "),
             (("--host", "name.invalid", "--port", "0"), "name.invalid:0: "),
             (("--host", "x" * 64 + ".invalid", "--port", "0"), ".invalid:0: "),
             (("--host", "", "--port", port), f"listen at :{port}: Address already in use"),

@@ -322,6 +322,13 @@ def test_an_empty_list_of_places_is_an_error(option: str) -> None:
         web.run_app(handler, **{option: []})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("option", ["host", "path", "sock"])
+@pytest.mark.parametrize("value", [3, [None], b"here"])
+def test_places_of_a_wrong_type(option: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{option} cannot be "):
+        web.run_app(handler, **{option: value})
+
+
 def test_a_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError) as caught:
         web.run_app(handler, host="127.0.0.1", port=taken.getsockname()[1])

@@ -97,6 +97,11 @@ def test_flags_of_a_wrong_type(name: str, value: Any) -> None:
         ("request_factory", 1),
         ("logger", "log"),
         ("logger", None),
+        ("access_log", "log"),
+        ("access_log", True),
+        ("access_log_class", str),
+        ("access_log_class", None),
+        ("access_log_format", None),
     ],
 )
 def test_objects_of_a_wrong_type(name: str, value: Any) -> None:

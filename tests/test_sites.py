@@ -452,7 +452,7 @@ async def test_a_file_of_another_kind_is_not_touched(tmp_path: Path) -> None:
 @needs_unix_sockets
 async def test_unix_path_that_cannot_be(tmp_path: Path) -> None:
     async with a_runner() as runner:
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError, match="missing/sock"):
             await web.UnixSite(runner, tmp_path / "missing" / "sock").start()
         with pytest.raises(OSError, match="too long"):
             await web.UnixSite(runner, tmp_path / ("long" * 50)).start()

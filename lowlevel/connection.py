@@ -363,6 +363,9 @@ class Connection(Outlet):
             self._cut(request)
         except (GeneratorExit, KeyboardInterrupt, SystemExit):
             self._cut(request)
+            if self._task is not None:
+                # It leaves through the event loop; the task need not complain that nobody asked for it.
+                self._task.add_done_callback(asyncio.Task.exception)
             raise
         except BaseException as exc:
             # Raised again it would only be told to the event loop, where nobody waits for this task.

@@ -213,6 +213,28 @@ async def test_graceful_exit_raised_in_the_loop_ends_it() -> None:
         assert await server.end() == (0, "returned\n", "")
 
 
+@pytest.mark.parametrize(
+    ("exit", "status", "said"),
+    [
+        ("web.GracefulExit", 0, "returned\n"),
+        ("KeyboardInterrupt", 0, "returned\n"),
+        ("SystemExit(7)", 7, ""),
+    ],
+)
+async def test_a_handler_that_ends_it(exit: str, status: int, said: str) -> None:
+    """Its client is cut off, and nothing is said of an exception that was taken care of."""
+    program = f"""
+    async def handler(request):
+        raise {exit}
+
+    web.run_app(handler, host="127.0.0.1", port=0)
+    print("returned", flush=True)
+    """
+    async with running(program) as server:
+        assert await get(await server.port()) == b""
+        assert await server.end() == (status, said, "")
+
+
 async def test_another_exit_cleans_up_and_goes_on() -> None:
     program = """
     async def handler(request):

@@ -48,6 +48,9 @@ __all__ = ("CHUNK_END", "EndOfMessage", "Event", "ParserLimits", "ProtocolError"
 _CHUNK_ALLOWANCE: Final = 16 * 1024
 _FRAMING_PER_CHUNK: Final = 16
 
+# Bytes behind a declined offer that are read at once.
+_HELD_PORTION: Final = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
@@ -289,13 +292,24 @@ class RequestParser:
 
     def decline_upgrade(self) -> list[Event]:
         """Ignore the offer (RFC 9110 §7.8): read what was held as HTTP."""
-        held = bytes(self._held)
+        held = self._held
         self._held = b""
         self._mode = _MESSAGES
         if self._head is not None:
             self._end_message(self._head)
         self.idle = True
-        return self.receive_data(held) if held else []
+        events: list[Event] = []
+        # In portions, since what is held may be full of offers: each holds back what is behind it once more.
+        start = 0
+        while start < len(held) and self._mode not in (_HELD, _CLOSED):
+            portion = bytes(held[start : start + _HELD_PORTION])
+            start += len(portion)
+            events += self.receive_data(portion)
+        if self._mode is _HELD and isinstance(held, bytearray):
+            # A bytearray gives up its beginning without moving the rest.
+            del held[: start - len(self._held)]
+            self._held = held
+        return events
 
     def close(self) -> None:
         """Read no more. Drops the inner parser, which refers back to this object."""

@@ -1431,3 +1431,15 @@ def test_every_byte_in_targets_and_hosts() -> None:
             count += accepted(raw("GET / HTTP/1.1", f"Host: {before}{chr(byte)}"))
             count += accepted(raw(f"CONNECT {before}{chr(byte)}:80 HTTP/1.1", "Host: a"))
     assert count > 500
+
+
+def test_a_read_full_of_offers_is_declined_one_by_one() -> None:
+    """What is behind an offer is read in portions; none of it is lost or read twice, wherever the portions end."""
+    offers = b"".join(request("GET", f"/{number}", *WEBSOCKET) for number in range(300))
+    parser = RequestParser(ParserLimits())
+    events = parser.receive_data(offers + post(b"x" * 9000))
+    while parser.held_size is not None:
+        events += parser.decline_upgrade()
+    heads = [event.target for event in events if isinstance(event, RequestHead)]
+    assert heads[:-1] == [b"/%d" % number for number in range(300)]
+    assert len(heads) == 301

@@ -2,6 +2,7 @@
 
 # Settable on the command line.
 PORT = 8080
+EXAMPLE = hello
 PYTHON =
 ARGS =
 
@@ -11,6 +12,7 @@ ARGS =
 
 help:
 	@echo 'make run [PORT=9000]    serve examples/hello.py on http://127.0.0.1:$(PORT)/'
+	@echo 'make run EXAMPLE=chat   serve examples/chat.py instead, a chat for the tabs of a browser'
 	@echo 'make test               the tests, with branch coverage'
 	@echo 'make test-all           the tests on each of Python $(VERSIONS) that works here'
 	@echo 'make pytest [ARGS=...]  the tests alone, for example ARGS="-x tests/test_layers.py"'
@@ -74,7 +76,7 @@ $(BENCH): setup.cfg pyproject.toml benchmarks/requirements.txt | $(BENCH_VENV)/b
 # ---- Targets ---------------------------------------------------------------------------------
 
 run: $(RUN)
-	@exec $(BIN)/python examples/hello.py --port $(PORT)
+	@exec $(BIN)/python examples/$(EXAMPLE).py --port $(PORT)
 
 test: $(DEV)
 	$(BIN)/coverage erase

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import imports, load, machine, memory, report, throughput
-from .cases import CASES
+from . import imports, load, machine, memory, report, throughput, websocket
+from .cases import CASES, WEBSOCKET_CASES
 from .cores import Cores, choose
 from .stats import Row
 
 LOOPS = ("uvloop", "asyncio")
-NAMES = (*(case.name for case in CASES), "memory", "import")
+NAMES = (*(case.name for case in (*CASES, *WEBSOCKET_CASES, *memory.CASES)), "import")
+# What `--case` also takes, for all cases whose names begin so.
+WEBSOCKET = "websocket"
 # (rounds, seconds of one turn): quick takes about two minutes for everything, the usual one
-# about eight, full about half an hour.
-QUICK, USUAL, FULL = (3, 0.5), (5, 2.0), (9, 5.0)
+# about thirteen, full about an hour.
+QUICK, USUAL, FULL = (3, 0.4), (5, 2.0), (9, 5.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = choose()
     if cores.shared:
         facts["note"] = "one core only: server and load generator took turns on it"
-    loops = LOOPS if chosen.loop == "both" else (chosen.loop,)
-    cases = chosen.case or NAMES
+    loop = chosen.loop or (LOOPS[0] if chosen.quick else "both")
+    loops = LOOPS if loop == "both" else (loop,)
+    cases = [name for name in NAMES if is_chosen(name, chosen.case)]
+    missing = websocket.missing_peers()
+    if missing and any(case.name in cases for case in WEBSOCKET_CASES):
+        facts["left out"] = f"{', '.join(missing)} (not installed)"
     rows = _measure(loops, cases, rounds, seconds, cores)
     facts["method"] = f"median of {rounds} rounds of {seconds:g} s, servers in turn on one core"
     print(report.rst(rows, facts))
@@ -42,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = {"rounds": rounds, "seconds": seconds, "loops": loops, "cases": cases}
         chosen.json.write_text(json.dumps(report.as_json(rows, facts, options), indent=2) + "\n")
     return 1 if any(row.failure for row in rows) else 0
+
+
+def is_chosen(name: str, asked: Sequence[str] | None) -> bool:
+    return not asked or name in asked or (WEBSOCKET in asked and name.startswith(WEBSOCKET))
 
 
 def _measure(
@@ -54,8 +64,15 @@ def _measure(
                 rows += throughput.measure(
                     case, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
                 )
-        if "memory" in cases:
-            rows += memory.measure(loop, cores=cores, progress=_progress)
+        for messages in WEBSOCKET_CASES:
+            # Seven servers a case: they are compared on one loop.
+            if messages.name in cases and loop == loops[0]:
+                rows += websocket.measure(
+                    messages, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
+                )
+        for idle in memory.CASES:
+            if idle.name in cases:
+                rows += memory.measure(idle, loop, cores=cores, progress=_progress)
     if "import" in cases:
         rows += imports.measure(cores=cores, progress=_progress)
     return rows
@@ -69,15 +86,20 @@ def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="lowlevel beside aiohttp's low-level server: requests per second under wrk, "
-        "memory per idle connection, time to import.",
+        "websocket messages per second, memory per idle connection, time to import.",
     )
-    options.add_argument("--loop", choices=(*LOOPS, "both"), default="both")
     options.add_argument(
-        "--case", action="append", choices=NAMES, help="may be given more than once; default: all"
+        "--loop", choices=(*LOOPS, "both"), help="default: both; with --quick uvloop"
+    )
+    options.add_argument(
+        "--case",
+        action="append",
+        choices=(*NAMES, WEBSOCKET),
+        help=f"may be given more than once; {WEBSOCKET}: all of those; default: all",
     )
     speed = options.add_mutually_exclusive_group()
     speed.add_argument("--quick", action="store_true", help="about two minutes, more noise")
-    speed.add_argument("--full", action="store_true", help="about half an hour, less noise")
+    speed.add_argument("--full", action="store_true", help="about an hour, less noise")
     options.add_argument("--rounds", type=_positive_int, help=f"default: {USUAL[0]}")
     options.add_argument(
         "--seconds", type=_positive_float, help=f"of one turn of one server, default: {USUAL[1]:g}"

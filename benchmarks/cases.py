@@ -1,6 +1,6 @@
 """What is asked of the servers, and what lowlevel should reach."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,5 +101,68 @@ CASES = (
     ),
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketCase:
+    """Binary messages that come back as they are, not compressed.
+
+    size: of a message, in bytes.
+    in_flight: messages on their way on each of the connections.
+    target: the ratio to aiohttp with the C masker; target_no_masker: without.
+    """
+
+    name: str
+    title: str
+    size: int
+    in_flight: int = 1
+    connections: int = 16
+    target: Target | None = None
+    target_no_masker: Target | None = None
+
+    @property
+    def payload(self) -> bytes:
+        return bytes(range(256)) * (self.size // 256) + bytes(range(self.size % 256))
+
+
+WEBSOCKET_CASES = (
+    WebSocketCase(
+        name="websocket-64",
+        title="websocket 64 B",
+        size=64,
+        target=Target("at least", 1.05),
+        target_no_masker=Target("at least", 1.05),
+    ),
+    WebSocketCase(
+        name="websocket-64x16",
+        title="websocket 64 B, 16 in flight",
+        size=64,
+        in_flight=16,
+        target=Target("at least", 1.25),
+        target_no_masker=Target("at least", 1.25),
+    ),
+    WebSocketCase(
+        name="websocket-4k",
+        title="websocket 4 KiB",
+        size=4 * 1024,
+        target=Target("at least", 1.0),
+        target_no_masker=Target("at least", 0.9),
+    ),
+    WebSocketCase(
+        name="websocket-64k",
+        title="websocket 64 KiB",
+        size=64 * 1024,
+        target=Target("at least", 1.0),
+    ),
+)
+
+# The servers beside lowlevel and aiohttp, each with the modules that must be installed for it.
+WEBSOCKET_PEERS: Mapping[str, Sequence[str]] = {
+    "websockets": ("websockets",),
+    "picows": ("picows",),
+    "uvicorn": ("uvicorn", "websockets", "httptools"),
+    "floor_websocket": (),
+}
+
 MEMORY_TARGET = Target("at most", 5.0, on="value", unit="KiB")
+WEBSOCKET_MEMORY_TARGET = Target("at most", 6.0, on="value", unit="KiB")
 IMPORT_TARGET = Target("at most", 0.5)

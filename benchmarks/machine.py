@@ -8,7 +8,18 @@ from pathlib import Path
 
 from . import load
 
-PACKAGES = ("lowlevel", "aiohttp", "httptools", "multidict", "yarl", "uvloop")
+PACKAGES = (
+    "lowlevel",
+    "aiohttp",
+    "httptools",
+    "multidict",
+    "yarl",
+    "uvloop",
+    "wsproto",
+    "websockets",
+    "picows",
+    "uvicorn",
+)
 
 
 def facts() -> dict[str, str]:
@@ -20,7 +31,7 @@ def facts() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-        "load generator": load.version(),
+        "load generator": f"{load.version()}; for websockets sockets and epoll in this Python",
     }
 
 

@@ -17,6 +17,12 @@ PROGRAMS = {
     "aiohttp": "benchmarks.servers.aiohttp_server",
     "floor_asyncio": "benchmarks.servers.floor_asyncio",
     "floor_httptools": "benchmarks.servers.floor_httptools",
+    "lowlevel_masker": "benchmarks.servers.lowlevel_masker",
+    "lowlevel_no_masker": "benchmarks.servers.lowlevel_no_masker",
+    "websockets": "benchmarks.servers.websockets_server",
+    "picows": "benchmarks.servers.picows_server",
+    "uvicorn": "benchmarks.servers.uvicorn_server",
+    "floor_websocket": "benchmarks.servers.floor_websocket",
 }
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -35,7 +41,7 @@ class ServerProcess:
 
     `port` is known once it is entered. Entering raises ServerFailed. What the server says on stderr
     is kept aside: aiohttp logs a traceback for each client that leaves in the middle of an answer,
-    which is how wrk ends every run.
+    which is how a load ends.
     """
 
     def __init__(self, name: str, loop: str, core: int) -> None:

@@ -77,12 +77,12 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{value:,.0f}/s" if unit == "requests/s" else f"{value:.1f} {unit}"
+    return f"{value:,.0f}/s" if unit.endswith("/s") else f"{value:.1f} {unit}"
 
 
 def _caution(row: Row) -> str:
     why = (
-        "wrk had no time left on its core"
+        "the load generator had no time left on its core"
         if row.limited_by_load
         else "the servers had to share their core with other work of this machine"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-# Above this share of its core, wrk is as much what is measured as the server is.
+# Above this share of its core, the load is as much what is measured as the server is.
 LOAD_LIMIT = 0.85
 # A server under load that had less of its core than this shared it with something else.
 SERVER_LEAST = 0.7
@@ -60,7 +60,7 @@ class Row:
     """One line of the report: lowlevel beside one other, sample by sample.
 
     `server_busy` and `load_busy` hold, for each sample, which share of its core each of the two
-    servers took, and which share wrk took against each of the two; empty where nothing is loaded.
+    servers took, and which share the load took against each of the two; empty where nothing is loaded.
     """
 
     case: str
@@ -69,6 +69,7 @@ class Row:
     other: str
     unit: str
     target: Target | None = None
+    server: str = "lowlevel"
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
     server_busy: list[tuple[float, float]] = field(default_factory=list)
@@ -89,12 +90,12 @@ class Row:
 
     @property
     def limited_by_load(self) -> bool:
-        """Whether wrk had no time left, so that a faster server could not have shown it."""
+        """Whether the load had no time left, so that a faster server could not have shown it."""
         return bool(self.load_busy) and median(map(max, self.load_busy)) > LOAD_LIMIT
 
     @property
     def disturbed(self) -> bool:
-        """Whether the servers lacked processor time that wrk did not lack: the machine was busy."""
+        """Whether the servers lacked processor time, and the load did not: the machine was busy."""
         if self.limited_by_load or not self.server_busy:
             return False
         return median(map(min, self.server_busy)) < SERVER_LEAST

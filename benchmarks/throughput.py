@@ -1,8 +1,8 @@
-"""Requests per second: the servers of one case take turns under wrk, round after round."""
+"""Requests per second: the servers of one case take turns under load, round after round."""
 
 import http.client
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -17,6 +17,15 @@ ANSWER_SECONDS = 10.0
 
 Progress = Callable[[str], None]
 Servers = Mapping[str, ServerProcess]
+Loader = Callable[[ServerProcess, float], load.Load]
+
+
+class Turn(NamedTuple):
+    """Requests per second, and the shares of their cores that the two sides took."""
+
+    rate: float
+    server_busy: float
+    load_busy: float
 
 
 class AnswersDiffer(Exception):
@@ -34,18 +43,52 @@ def measure(
         Row(case.name, _title(case, other), loop, other, "requests/s", target)
         for other, target in case.beside.items()
     ]
+
+    def run_wrk(server: ServerProcess, seconds: float) -> load.Load:
+        return load.run(
+            f"http://127.0.0.1:{server.port}{case.path}",
+            seconds=seconds,
+            connections=case.connections,
+            script=case.script_file,
+            core=cores.load,
+        )
+
+    def proof(servers: Servers) -> None:
+        prove(case, servers)
+
+    compare(rows, proof, run_wrk, rounds=rounds, seconds=seconds, cores=cores, progress=progress)
+    return rows
+
+
+def compare(
+    rows: Sequence[Row],
+    proof: Callable[[Servers], None],
+    loader: Loader,
+    *,
+    rounds: int,
+    seconds: float,
+    cores: Cores,
+    progress: Progress,
+) -> None:
+    """Fill the rows of one case and one loop; what goes wrong is in their `failure`.
+
+    proof: raises AnswersDiffer unless the servers answer alike.
+    loader: loads one server for so many seconds; raises load.LoadFailed or OSError.
+    """
+    names = dict.fromkeys(name for row in rows for name in (row.server, row.other))
+    loop, title = rows[0].loop, rows[0].title
     try:
-        with started(("lowlevel", *case.beside), loop, cores) as servers:
-            prove(case, servers)
+        with started(names, loop, cores) as servers:
+            proof(servers)
             for server in servers.values():
-                _turn(case, server, WARM_UP_SECONDS, cores)
+                _turn(loader, server, WARM_UP_SECONDS)
             for number in range(1, rounds + 1):
-                progress(f"{loop}: {case.title}: round {number} of {rounds}")
-                _round(case, servers, rows, seconds, cores)
+                progress(f"{loop}: {title}: round {number} of {rounds}")
+                turns = {name: _turn(loader, server, seconds) for name, server in servers.items()}
+                _record(turns, rows)
     except FAILURES as error:
         for row in rows:
             row.failure = f"{type(error).__name__}: {error}"
-    return rows
 
 
 @contextmanager
@@ -61,36 +104,20 @@ def _title(case: Case, other: str) -> str:
     return case.title if other == "aiohttp" else f"{case.title}, beside {other}"
 
 
-def _round(case: Case, servers: Servers, rows: list[Row], seconds: float, cores: Cores) -> None:
-    turns = {name: _turn(case, server, seconds, cores) for name, server in servers.items()}
-    ours = turns["lowlevel"]
+def _record(turns: Mapping[str, Turn], rows: Sequence[Row]) -> None:
     for row in rows:
-        theirs = turns[row.other]
+        ours, theirs = turns[row.server], turns[row.other]
         row.ours.append(ours.rate)
         row.theirs.append(theirs.rate)
         row.server_busy.append((ours.server_busy, theirs.server_busy))
         row.load_busy.append((ours.load_busy, theirs.load_busy))
 
 
-class Turn(NamedTuple):
-    """Requests per second, and the shares of their cores that the two sides took."""
-
-    rate: float
-    server_busy: float
-    load_busy: float
-
-
-def _turn(case: Case, server: ServerProcess, seconds: float, cores: Cores) -> Turn:
+def _turn(loader: Loader, server: ServerProcess, seconds: float) -> Turn:
     began, used = time.monotonic(), server.cpu_seconds
     try:
-        done = load.run(
-            f"http://127.0.0.1:{server.port}{case.path}",
-            seconds=seconds,
-            connections=case.connections,
-            script=case.script_file,
-            core=cores.load,
-        )
-    except load.LoadFailed as error:
+        done = loader(server, seconds)
+    except (load.LoadFailed, OSError) as error:
         raise load.LoadFailed(f"{server.name}: {error}\n{server.complaints}") from error
     took = time.monotonic() - began
     turn = Turn(

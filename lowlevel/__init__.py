@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import hdrs
 from ._version import __version__
 from .access_log import AbstractAccessLogger, AccessLogger
@@ -15,12 +18,22 @@ from .exceptions import __all__ as _exceptions
 from .keys import RequestKey, ResponseKey
 from .protocol.head import HttpVersion, HttpVersion10, HttpVersion11
 from .protocol.headers import ETag
+from .protocol.websocket_message import (
+    WebSocketError,
+    WSCloseCode,
+    WSMessage,
+    WSMessageTypeError,
+    WSMsgType,
+)
 from .request import BaseRequest, Request
 from .response import Response, StreamResponse, json_bytes_response, json_response
 from .run import run_app
 from .runner import BaseRunner, GracefulExit, ServerRunner
 from .server import Server
 from .sites import BaseSite, NamedPipeSite, SockSite, TCPSite, UnixSite
+
+if TYPE_CHECKING:
+    from .websocket_response import WebSocketReady, WebSocketResponse, websocket
 
 __all__ = (
     "AbstractAccessLogger",
@@ -46,10 +59,36 @@ __all__ = (
     "StreamResponse",
     "TCPSite",
     "UnixSite",
+    "WSCloseCode",
+    "WSMessage",
+    "WSMessageTypeError",
+    "WSMsgType",
+    "WebSocketError",
+    "WebSocketReady",
+    "WebSocketResponse",
     "__version__",
     "hdrs",
     "json_bytes_response",
     "json_response",
     "run_app",
+    "websocket",
     *_exceptions,
 )
+
+# What loads more than most programs need: the module is loaded when one of its names is asked for.
+_LATER = {
+    "WebSocketReady": ".websocket_response",
+    "WebSocketResponse": ".websocket_response",
+    "websocket": ".websocket_response",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .request import BaseRequest
 
-__all__ = ("Channel", "Clock")
+__all__ = ("Channel", "Clock", "Upgraded")
 
 
 class Clock(Protocol):
@@ -27,6 +27,41 @@ class Clock(Protocol):
 
     lasting: bytes
     """The same without Connection."""
+
+    now: float
+    """Seconds, with no meaning but their differences."""
+
+    def refine(self, seconds: float) -> None:
+        """Tick often enough for a deadline that is so far away."""
+
+
+class Upgraded(Protocol):
+    """What takes the place of HTTP on a connection (RFC 9110 §7.8)."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing can be sent any more."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def eof_received(self) -> None:
+        """The peer will send no more."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+
+    def writing_resumed(self) -> None:
+        """The client reads again."""
+
+    def check_deadline(self, now: float) -> None:
+        """Look whether something is due."""
+
+    def handler_ended(self, *, failed: bool) -> None:
+        """The handler is gone: end, if that has not begun."""
+
+    def go_away(self) -> None:
+        """The server ends: say so, and end."""
 
 
 class Channel(Protocol):
@@ -93,3 +128,42 @@ class Channel(Protocol):
 
     async def wait_disconnected(self, request: BaseRequest) -> bool:
         """Wait for the client to leave (True) or the request to end (False)."""
+
+    # For another protocol.
+
+    @property
+    def read_bufsize(self) -> int:
+        """How many bytes may be buffered before the client is not read from."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the client does not read fast enough for what waits already."""
+
+    def upgrade(self, head: bytes, upgraded: Upgraded, write_limit: int) -> None:
+        """Send the head of a 101 and give the connection away; bytes that came behind the request are handed over.
+
+        Args:
+            head: The whole head.
+            upgraded: Who gets it.
+            write_limit: How many unsent bytes let ``drain()`` wait.
+
+        Raises:
+            ConnectionResetError: The client has gone.
+            RuntimeError: The request did not offer it, or is no more the present one.
+        """
+
+    def end_upgrade(self, *, surplus: bool) -> None:
+        """Take the connection back, and close it when all is sent.
+
+        Args:
+            surplus: Whether the client may still be sending: it is given time to read the last bytes.
+        """
+
+    def pause_reading(self) -> None:
+        """Let the client wait."""
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+
+    def abort(self) -> None:
+        """Drop the connection, with everything that is not sent."""

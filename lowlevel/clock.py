@@ -14,9 +14,12 @@ from typing import Final
 
 from .protocol.headers import format_http_date
 
-__all__ = ("NEVER", "ServerClock")
+__all__ = ("NEVER", "SHORTEST_INTERVAL", "ServerClock")
 
 NEVER: Final = float("inf")
+
+SHORTEST_INTERVAL: Final = 0.01
+"""Seconds between two ticks, however short a deadline is."""
 
 
 class ServerClock:
@@ -63,6 +66,15 @@ class ServerClock:
             self._last = loop.time()
             self._tell_time()
             self._handle = loop.call_later(self._interval, self._tick, loop)
+
+    def refine(self, seconds: float) -> None:
+        """Tick at least four times in so many seconds from now on, but not more than a hundred times a second."""
+        interval = max(SHORTEST_INTERVAL, seconds / 4)
+        if interval < self._interval:
+            self._interval = interval
+            if self._handle is not None and self._loop is not None:
+                self._handle.cancel()
+                self._handle = self._loop.call_later(interval, self._tick, self._loop)
 
     def stop(self) -> None:
         """Tick no more."""

@@ -8,6 +8,7 @@ What the client may do, and how long it may take, is one *phase*:
 
     NEW ──► HEAD ──► [BODY] ──► BUSY ──► IDLE ──► HEAD ...
                                   │
+                                  ├──► UPGRADED   the transport was given away, and comes back to be closed
                                   ├──► DRAINING   the answer is out, the rest of the body is read and dropped
                                   └──► LINGERING  we have said all; what the client still sends is read and dropped,
                                                   since closing on unread bytes would destroy the answer under way
@@ -28,6 +29,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .body import EMPTY_PAYLOAD, StreamReader
+from .channel import Upgraded
 from .clock import NEVER
 from .exceptions import (
     HTTPException,
@@ -44,6 +46,7 @@ from .protocol.serializer import UNTIL_CLOSE, default_reason
 from .request import BaseRequest
 from .response import Response, StreamResponse
 from .sockets import WatchedTransport, probe, reset, set_keepalive
+from .tunnel import Tunnel
 
 if TYPE_CHECKING:
     from .access_log import AbstractAccessLogger
@@ -60,6 +63,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PAUSED_BY_BODY: Final = 1
 _PAUSED_BY_QUEUE: Final = 2
 _PAUSED_BY_OFFER: Final = 4
+_PAUSED_BY_UPGRADED: Final = 8
 
 
 class Phase(enum.Enum):
@@ -69,6 +73,7 @@ class Phase(enum.Enum):
     HEAD = "the rest of a head"
     BODY = "the rest of a body"
     BUSY = "a handler"
+    UPGRADED = "the end of a WebSocket"
     IDLE = "the next request"
     DRAINING = "the end of a body nobody wants"
     LINGERING = "the client to close"
@@ -79,6 +84,7 @@ _NEW: Final = Phase.NEW
 _HEAD: Final = Phase.HEAD
 _BODY: Final = Phase.BODY
 _BUSY: Final = Phase.BUSY
+_UPGRADED: Final = Phase.UPGRADED
 _IDLE: Final = Phase.IDLE
 _DRAINING: Final = Phase.DRAINING
 _LINGERING: Final = Phase.LINGERING
@@ -110,6 +116,7 @@ class Connection(Outlet):
         "_request",
         "_surplus",
         "_task",
+        "_upgraded",
         "_watchers",
         "sockname",
         "ssl_context",
@@ -141,6 +148,8 @@ class Connection(Outlet):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._asked_to_continue = False
         self._watchers: list[asyncio.Future[bool]] | None = None
+        # Who has the transport instead of us.
+        self._upgraded: Upgraded | None = None
         # Whether another request may follow; once false it stays so.
         self._lasting = server.keepalive_timeout > 0
 
@@ -196,6 +205,7 @@ class Connection(Outlet):
         lost = ConnectionResetError("Connection lost")
         self._fail_body(lost)
         self._transport = None
+        self._upgraded = None
         self._phase = _CLOSED
         self._deadline = self._stall_deadline = NEVER
         self._lasting = False
@@ -431,6 +441,9 @@ class Connection(Outlet):
             request.method,
             request.path,
         )
+        if self._upgraded is not None:
+            self._upgraded.handler_ended(failed=False)
+            return None
         if request.writer.framing is not None:
             self._cut(request)
             return None
@@ -442,7 +455,8 @@ class Connection(Outlet):
         """Say whose fault an exception is, and answer it if the head of an answer is not out yet."""
         failure: StreamResponse | None = None
         broken = request.content.exception()
-        if isinstance(exc, ConnectionError) and (exc is broken or self._is_gone()):
+        ending = self._is_gone() or (self._upgraded is not None and self._upgraded.ending)
+        if isinstance(exc, ConnectionError) and (exc is broken or ending):
             self.log_debug(
                 "%s left while %s %s was answered", self.peername, request.method, request.path
             )
@@ -467,6 +481,12 @@ class Connection(Outlet):
     def _cut(self, request: BaseRequest) -> None:
         """End the connection so that the client sees an answer that is not complete."""
         self._lasting = False
+        if self._upgraded is not None:
+            if self._server.closing:
+                self._upgraded.go_away()
+            else:
+                self._upgraded.handler_ended(failed=True)
+            return
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -498,7 +518,10 @@ class Connection(Outlet):
             body.set_exception(PayloadAccessError("the response to this request has been sent"))
         if self._transport is None:
             return
-        if answer is None or not answer.keep_alive or not self._lasting:
+        if self._upgraded is not None:
+            # Nobody is there any more to receive: it ends by itself, within its deadline.
+            self._upgraded.handler_ended(failed=False)
+        elif answer is None or not answer.keep_alive or not self._lasting:
             self._finish()
         elif self._incoming is not None and self._incoming is body:
             self._dropped = 0
@@ -638,6 +661,8 @@ class Connection(Outlet):
             self._expire()
         if now >= self._stall_deadline:
             self._check_stall(now)
+        if self._upgraded is not None:
+            self._upgraded.check_deadline(now)
 
     def _expire(self) -> None:
         phase, transport = self._phase, self._transport
@@ -688,6 +713,56 @@ class Connection(Outlet):
         self._resume(_PAUSED_BY_BODY)
         if self._phase is _BODY:
             self._enter(_BODY, self._server.body_timeout)
+
+    # Another protocol. Part of Channel.
+
+    @property
+    def read_bufsize(self) -> int:
+        """Most bytes that are buffered for a handler. Part of Channel."""
+        return self._server.read_bufsize
+
+    def upgrade(self, head: bytes, upgraded: Upgraded, write_limit: int) -> None:
+        """Send the head of a 101 and give the transport away. Part of Channel."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("Connection lost")
+        if self._parser.held_size is None or self._phase is not _BUSY:
+            raise RuntimeError("this request does not offer another protocol, or has been answered")
+        self.send(head)
+        held = self._parser.take_over()
+        self._lasting = False
+        self._resume(_PAUSED_BY_OFFER)
+        self._upgraded = upgraded
+        self._enter(_UPGRADED, None)
+        transport.set_write_buffer_limits(high=write_limit)
+        transport.set_protocol(Tunnel(self, upgraded))
+        if held:
+            upgraded.data_received(held)
+        if self._eof:
+            upgraded.eof_received()
+        if self._server.closing:
+            upgraded.go_away()
+
+    def end_upgrade(self, *, surplus: bool) -> None:
+        """Take the transport back, to close it. Part of Channel."""
+        self._upgraded = None
+        if self._transport is not None:
+            self._transport.set_protocol(self)
+            self._surplus = surplus
+            self._finish()
+
+    def pause_reading(self) -> None:
+        """Let the client wait. Part of Channel."""
+        self._pause(_PAUSED_BY_UPGRADED)
+
+    def resume_reading(self) -> None:
+        """Take bytes again. Part of Channel."""
+        self._resume(_PAUSED_BY_UPGRADED)
+
+    def go_away(self) -> None:
+        """Tell who took the transport over that the server ends."""
+        if self._upgraded is not None:
+            self._upgraded.go_away()
 
     # What requests and responses ask. Part of Channel.
 
@@ -758,7 +833,7 @@ class Connection(Outlet):
     def describe(self) -> str:
         """Say in one line what the connection is about."""
         request = self._request
-        if request is None:
+        if request is None or self._upgraded is not None:
             return f"{self.peername} waits for {self._phase.value}"
         return f"{self.peername} waits for the answer to {request.method} {request.path}"
 
@@ -770,7 +845,7 @@ class Connection(Outlet):
     def close(self) -> None:
         """Close the connection: now if nothing is under way, else after the present response."""
         self._lasting = False
-        if self._task is None and self._phase not in (_HEAD, _CLOSED):
+        if self._task is None and self._phase not in (_HEAD, _UPGRADED, _CLOSED):
             self._surplus = False
             self._finish()
 

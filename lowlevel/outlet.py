@@ -148,6 +148,11 @@ class Outlet(asyncio.Protocol):
         """Whether a writer should wait. Part of Channel."""
         return self._write_paused or self._yield_due
 
+    @property
+    def congested(self) -> bool:
+        """Whether the transport holds more than it should. Part of Channel."""
+        return self._write_paused
+
     async def drain(self) -> None:
         """Wait until the client has taken most of what was sent. Part of Channel; safe to cancel."""
         if self._is_gone():

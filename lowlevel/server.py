@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import platform
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypedDict
@@ -12,8 +11,9 @@ from typing import Any, Final, TypedDict
 from ._version import __version__
 from .access_log import AbstractAccessLogger, AccessLogger
 from .body import StreamReader
-from .clock import NEVER, ServerClock
+from .clock import NEVER, SHORTEST_INTERVAL, ServerClock
 from .connection import Connection
+from .options import check_count, check_flag, check_seconds
 from .protocol.http1 import ParserLimits, ProtocolError
 from .request import BaseRequest
 from .response import StreamResponse
@@ -42,8 +42,8 @@ _CANCEL_GRACE: Final = 5.0
 # How long answers that are still in buffers may take then, and how long what was aborted.
 _LAST_SECONDS: Final = 1.0
 
-# The clock ticks at most once a second, and often enough for the shortest deadline.
-_TICK_LIMITS: Final = (0.01, 1.0)
+# The clock ticks at least so often, in seconds, and often enough for the shortest deadline.
+_LONGEST_INTERVAL: Final = 1.0
 
 
 class ServerOptions(TypedDict, total=False):
@@ -143,24 +143,24 @@ class Server:
             )
         self.request_handler: Handler = handler
         self.request_factory = request_factory
-        self.handler_cancellation = _flag("handler_cancellation", handler_cancellation)
-        self.keepalive_timeout = _seconds("keepalive_timeout", keepalive_timeout)
+        self.handler_cancellation = check_flag("handler_cancellation", handler_cancellation)
+        self.keepalive_timeout = check_seconds("keepalive_timeout", keepalive_timeout)
         self.idle_time = self.keepalive_timeout or NEVER
-        self.head_timeout = _seconds("head_timeout", head_timeout)
-        self.body_timeout = _seconds("body_timeout", body_timeout)
-        self.write_timeout = _seconds("write_timeout", write_timeout)
-        self.lingering_time = _seconds("lingering_time", lingering_time)
-        self.client_max_size = _count("client_max_size", client_max_size, 0)
-        self.max_pipelined = _count("max_pipelined", max_pipelined, 1)
-        self.read_bufsize = _count("read_bufsize", read_bufsize, 1)
-        self.auto_decompress = _flag("auto_decompress", auto_decompress)
-        self.tcp_keepalive = _flag("tcp_keepalive", tcp_keepalive)
-        self.debug = _flag("debug", debug)
-        _seconds("timeout_ceil_threshold", timeout_ceil_threshold)
+        self.head_timeout = check_seconds("head_timeout", head_timeout)
+        self.body_timeout = check_seconds("body_timeout", body_timeout)
+        self.write_timeout = check_seconds("write_timeout", write_timeout)
+        self.lingering_time = check_seconds("lingering_time", lingering_time)
+        self.client_max_size = check_count("client_max_size", client_max_size, 0)
+        self.max_pipelined = check_count("max_pipelined", max_pipelined, 1)
+        self.read_bufsize = check_count("read_bufsize", read_bufsize, 1)
+        self.auto_decompress = check_flag("auto_decompress", auto_decompress)
+        self.tcp_keepalive = check_flag("tcp_keepalive", tcp_keepalive)
+        self.debug = check_flag("debug", debug)
+        check_seconds("timeout_ceil_threshold", timeout_ceil_threshold)
         self.limits = ParserLimits(
-            _count("max_line_size", max_line_size, 1),
-            _count("max_field_size", max_field_size, 1),
-            _count("max_headers", max_headers, 1),
+            check_count("max_line_size", max_line_size, 1),
+            check_count("max_field_size", max_field_size, 1),
+            check_count("max_headers", max_headers, 1),
         )
         if not callable(getattr(logger, "exception", None)):  # other libraries have loggers too
             raise TypeError(f"logger must be a logging.Logger, not {type(logger).__name__}")
@@ -175,10 +175,9 @@ class Server:
         self.closing = False
         """Whether the server is shutting down: every response closes its connection."""
         timeouts = (keepalive_timeout, head_timeout, body_timeout, write_timeout, lingering_time)
-        shortest = min((timeout for timeout in timeouts if timeout), default=_TICK_LIMITS[1])
-        self.clock = ServerClock(
-            max(_TICK_LIMITS[0], min(_TICK_LIMITS[1], shortest / 4)), SERVER_SOFTWARE, self._tick
-        )
+        shortest = min((timeout for timeout in timeouts if timeout), default=NEVER)
+        interval = max(SHORTEST_INTERVAL, min(_LONGEST_INTERVAL, shortest / 4))
+        self.clock = ServerClock(interval, SERVER_SOFTWARE, self._tick)
         self._connections: dict[Connection, None] = {}
         # Handlers that run on although their clients have left.
         self._orphans: set[asyncio.Task[None]] = set()
@@ -245,13 +244,15 @@ class Server:
     async def shutdown(self, timeout: float | None = None) -> None:
         """Close every connection, within ``timeout`` seconds as far as handlers allow.
 
-        Requests under way are answered. At the deadline their handlers are cancelled, and have a few seconds for
-        their clean-up. What is left then is aborted. What did not end by itself is logged.
+        Requests under way are answered, WebSockets are closed with 1001. At the deadline handlers are cancelled, and
+        have a few seconds for their clean-up. What is left then is aborted. What did not end by itself is logged.
 
         Args:
             timeout: Seconds; None waits for ever.
         """
         self.pre_shutdown()
+        for connection in self.connections:
+            connection.go_away()
         if not await self._wait_empty(timeout):
             tasks = self._cancel_handlers()
             if tasks:
@@ -297,25 +298,3 @@ class Server:
             self.logger.warning("Shutdown: a handler whose client has left still runs")
             task.cancel()
         return tasks
-
-
-def _seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not value >= 0 or math.isinf(value):
-        raise ValueError(f"{name} must be finite and not negative: {value!r}")
-    return value
-
-
-def _count(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}: {value!r}")
-    return value
-
-
-def _flag(name: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, not {type(value).__name__}")
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from .channel import Channel
+from .channel import Channel, Upgraded
 from .protocol.serializer import CHUNKED, LAST_CHUNK, LENGTH, NONE, SILENT, Framing
 
 if TYPE_CHECKING:
@@ -67,6 +67,19 @@ class ResponseWriter:
         self.output_size += len(head)
         self.framing = framing
         self._left = length or 0
+
+    def upgrade(self, head: bytes, upgraded: Upgraded, write_limit: int) -> None:
+        """Send the head of a 101, and let ``upgraded`` have the connection.
+
+        Raises:
+            RuntimeError: A head was sent already, or the request does not offer another protocol.
+            ConnectionResetError: The client has gone.
+        """
+        if self.framing is not None or self._ended:
+            raise RuntimeError("the head of a response to this request has already been sent")
+        self._channel.upgrade(head, upgraded, write_limit)
+        self.output_size += len(head)
+        self.framing = NONE
 
     def abandon(self) -> None:
         """Let no more be sent, since it cannot arrive."""

@@ -1,17 +1,31 @@
 """The benchmarks measure what they say: figures, table, failures, and one tiny real run."""
 
+import dataclasses
 import json
 import os
 import shutil
 import socket
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import load, memory, profile, report, stats, throughput
-from benchmarks.cases import CASES, Case
+from benchmarks import (
+    load,
+    memory,
+    profile,
+    report,
+    stats,
+    throughput,
+    websocket,
+    websocket_client,
+    websocket_load,
+)
+from benchmarks.cases import CASES, WEBSOCKET_CASES, Case
 from benchmarks.cores import choose, pinned
 from benchmarks.process import ServerFailed, ServerProcess
 from benchmarks.stats import Row, Target
@@ -151,15 +165,17 @@ def test_the_report_names_figures_failures_limits_and_machine() -> None:
         row(title="heavy", server_busy=[(1.0, 1.0)] * 3, load_busy=[(0.9, 0.9)] * 3),
         row(title="late", server_busy=[(0.4, 0.4)] * 3, load_busy=[(0.3, 0.3)] * 3),
         row(loop="-", title="import", unit="ms", target=Target("at most", 0.5)),
+        row(title="messages", unit="messages/s", ours=[5000.0] * 3, theirs=[4000.0] * 3),
     ]
     printed = report.rst(rows, {"python": "CPython 3.11.0"})
     lines = [" ".join(line.split()) for line in printed.splitlines()]
     assert "On uvloop:" in lines
     assert "Either loop:" in lines
     assert "plaintext 200/s 100/s 2.00 (1.00-3.00) >= 2 yes" in lines
+    assert "messages 5,000/s 4,000/s 1.25 (1.25-1.25) >= 2 no" in lines
     assert "broken - - FAILED >= 2 no" in lines
     assert "FAILED broken (uvloop): wrk: Non-2xx or 3xx responses: 7" in lines
-    assert any(line.startswith("heavy on uvloop: wrk had no time left") for line in lines)
+    assert any(line.startswith("heavy on uvloop: the load generator had no time") for line in lines)
     assert any(line.startswith("late on uvloop: the servers had to share") for line in lines)
     assert ":python: CPython 3.11.0" in lines
 
@@ -202,15 +218,40 @@ def test_every_script_of_a_case_is_there() -> None:
     assert [script for script in scripts if not script.is_file()] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        (None, set(command.NAMES)),
+        (["echo"], {"echo"}),
+        (["websocket-4k", "import"], {"websocket-4k", "import"}),
+        (
+            ["websocket", "memory"],
+            {
+                "memory",
+                "websocket-64",
+                "websocket-64x16",
+                "websocket-4k",
+                "websocket-64k",
+                "websocket-memory",
+                "websocket-memory-deflate",
+            },
+        ),
+    ],
+)
+def test_the_cases_that_are_chosen(asked: list[str] | None, chosen: set[str]) -> None:
+    assert {name for name in command.NAMES if command.is_chosen(name, asked)} == chosen
+
+
 # ---- Real servers ----------------------------------------------------------------------------
+
+FEW = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio"]
 
 
 @on_linux
 @with_wrk
 def test_a_tiny_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results.json"
-    few = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio"]
-    status = command.main([*few, "--case", "plaintext", "--json", str(results)])
+    status = command.main([*FEW, "--case", "plaintext", "--json", str(results)])
     printed = capsys.readouterr()
     assert status == 0, printed.out
     rows = json.loads(results.read_text())["rows"]
@@ -268,10 +309,12 @@ def test_a_server_that_does_not_start_says_why() -> None:
 
 @on_linux
 @pytest.mark.parametrize("server", ["lowlevel", "aiohttp"])
-def test_idle_connections_are_weighed(server: str) -> None:
+@pytest.mark.parametrize("case", memory.CASES, ids=lambda case: case.name)
+def test_idle_connections_are_weighed(case: memory.MemoryCase, server: str) -> None:
     # Few connections give no figure worth comparing, only one of the right order: no megabyte
     # each. That all are answered and stay open is checked inside.
-    assert memory.kib_per_connection(server, "asyncio", 20, choose()) < 1000
+    few = dataclasses.replace(case, connections=20)
+    assert memory.kib_per_connection(few, server, "asyncio", choose()) < 1000
 
 
 @on_linux
@@ -281,6 +324,217 @@ def test_a_connection_closed_by_the_server_is_no_idle_connection() -> None:
     with first, its_peer, second:
         gone_peer.close()
         assert memory.count_closed([first, second]) == 1
+
+
+# ---- Websockets ------------------------------------------------------------------------------
+
+PAYLOAD = b"a message of 25 bytes ..."
+
+
+@contextmanager
+def answering(*pieces: bytes) -> Iterator[socket.socket]:
+    """A connection whose server has sent these bytes, all it will ever send, and is gone."""
+    client, server = socket.socketpair()
+    with client:
+        client.settimeout(5)
+        with server:
+            for piece in pieces:
+                server.sendall(piece)
+            server.shutdown(socket.SHUT_WR)
+            yield client
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_frames_are_what_rfc_6455_5_2_says(size: int) -> None:
+    payload = os.urandom(size)
+    answer, frame = websocket_client.answer(payload), websocket_client.frame(payload)
+    with answering(answer) as client:
+        websocket_client.echo(client, payload)
+    header = len(answer) - size
+    key = frame[header : header + 4]
+    masked = bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+    assert header == (2 if size < 126 else 4 if size < 65536 else 10)
+    assert frame == bytes((answer[0], answer[1] | 0x80)) + answer[2:header] + key + masked
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x82\x19A message of 25 bytes ...",
+        b"\x81\x19a message of 25 bytes ...",
+        b"\xc2\x19a message of 25 bytes ...",
+        b"\x82\x19a message of 25 bytes ..",
+        b"",
+    ],
+)
+def test_anything_else_is_no_echo(sent: bytes) -> None:
+    with answering(sent) as client, pytest.raises(websocket_client.Refused):
+        websocket_client.echo(client, PAYLOAD)
+
+
+@on_linux
+@pytest.mark.parametrize("path", ["/", "/websocket"])
+def test_a_server_without_websockets_is_refused(path: str) -> None:
+    with (
+        ServerProcess("floor_asyncio", "asyncio", choose().server) as server,
+        pytest.raises(websocket_client.Refused, match="no websocket: b'HTTP/1.1 200 OK"),
+    ):
+        websocket_client.connect(server.port, path)
+
+
+@on_linux
+def test_an_offer_that_is_declined_is_refused() -> None:
+    with (
+        ServerProcess("lowlevel", "asyncio", choose().server) as server,
+        pytest.raises(websocket_client.Refused, match="offered 'permessage-deflate"),
+    ):
+        websocket_client.connect(server.port, "/websocket", extensions=websocket_client.OFFER)
+
+
+@on_linux
+@pytest.mark.parametrize("loop", command.LOOPS)
+@pytest.mark.parametrize(
+    "server", ["lowlevel_masker", "lowlevel_no_masker", "aiohttp", *websocket.WEBSOCKET_PEERS]
+)
+def test_the_servers_echo_every_case(server: str, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    if server == "lowlevel_masker":
+        pytest.importorskip("websockets.speedups")
+    if server in websocket.missing_peers():
+        pytest.skip(f"{server} is not installed")
+    with throughput.started((server,), loop, choose()) as servers:
+        for case in WEBSOCKET_CASES:
+            websocket.prove(case, servers)
+            done = websocket_load.run(
+                servers[server].port,
+                websocket.PATH,
+                case.payload,
+                in_flight=case.in_flight,
+                connections=2,
+                seconds=0.05,
+                core=choose().load,
+            )
+            assert done.requests_per_second > 0
+
+
+@on_linux
+def test_a_server_that_does_not_echo_fails_the_case() -> None:
+    with (
+        throughput.started(("floor_asyncio",), "asyncio", choose()) as servers,
+        pytest.raises(throughput.AnswersDiffer, match="floor_asyncio: no websocket"),
+    ):
+        websocket.prove(WEBSOCKET_CASES[0], servers)
+
+
+def test_a_case_has_a_payload_of_its_size() -> None:
+    assert [len(case.payload) for case in WEBSOCKET_CASES] == [64, 64, 4096, 65536]
+
+
+def test_peers_that_are_not_installed_have_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    peers = {"some": ("json", "no_such_module"), "others": ("json",)}
+    monkeypatch.setattr(websocket, "WEBSOCKET_PEERS", peers)
+    assert websocket.missing_peers() == ["some"]
+    beside, servers = [], []
+    for each in websocket.rows(WEBSOCKET_CASES[0], "uvloop"):
+        beside.append(each.other)
+        servers.append(each.server)
+    assert beside == ["aiohttp", "aiohttp", "others"]
+    assert servers == ["lowlevel_masker", "lowlevel_no_masker", "lowlevel_masker"]
+
+
+@contextmanager
+def scripted_server(script: bytes, *, then_close: bool) -> Iterator[int]:
+    """The port of a server that accepts the handshake and then sends `script`, whatever comes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                head = connection.recv(4096).decode()
+                key = head.partition("Sec-WebSocket-Key: ")[2].split()[0]
+                accept = websocket_client.accept_value(key.encode()).decode()
+                connection.sendall(
+                    f"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode()
+                )
+                connection.recv(4096)
+                connection.sendall(script)
+                if not then_close:
+                    done.wait(10)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            done.set()
+            thread.join()
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("script", "then_close", "complaint"),
+    [
+        (websocket_client.answer(PAYLOAD) * 3, False, "more answers than messages"),
+        (websocket_client.answer(PAYLOAD.upper()), False, "no answer within"),
+        (websocket_client.answer(PAYLOAD), True, "closed a connection"),
+        (b"", True, "closed a connection"),
+        (b"", False, "no answer within"),
+    ],
+)
+def test_the_load_counts_nothing_that_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, script: bytes, then_close: bool, complaint: str
+) -> None:
+    monkeypatch.setattr(websocket_load, "ANSWER_SECONDS", 0.1)
+    with (
+        scripted_server(script, then_close=then_close) as port,
+        pytest.raises(load.LoadFailed, match=complaint),
+    ):
+        websocket_load.run(
+            port, "/", PAYLOAD, in_flight=2, connections=1, seconds=20, core=choose().load
+        )
+
+
+@on_linux
+def test_answers_with_other_bytes_fail_the_load() -> None:
+    # As long as the echo, so counting bytes does not notice it.
+    with (
+        scripted_server(websocket_client.answer(PAYLOAD.upper()) * 2, then_close=False) as port,
+        pytest.raises(load.LoadFailed, match="no echoes"),
+    ):
+        websocket_load.run(
+            port, "/", PAYLOAD, in_flight=2, connections=1, seconds=1e-9, core=choose().load
+        )
+
+
+@on_linux
+@with_wrk
+def test_a_tiny_run_of_websockets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("websockets.speedups")
+    monkeypatch.setattr(
+        websocket, "WEBSOCKET_PEERS", {"floor_websocket": (), "none": ("no_such_module",)}
+    )
+    results = tmp_path / "results.json"
+    status = command.main([*FEW, "--case", "websocket-64x16", "--json", str(results)])
+    printed = capsys.readouterr()
+    assert status == 0, printed.out
+    rows = json.loads(results.read_text())["rows"]
+    assert [(each["server"], each["other"]) for each in rows] == [
+        ("lowlevel_masker", "aiohttp"),
+        ("lowlevel_no_masker", "aiohttp"),
+        ("lowlevel_masker", "floor_websocket"),
+    ]
+    assert all(each["ours"] > [0] and each["theirs"] > [0] for each in rows)
+    masker, no_masker, floor = rows
+    assert masker["ours"] == floor["ours"] != no_masker["ours"]
+    assert masker["theirs"] == no_masker["theirs"] != floor["theirs"]
+    assert ":left out: none (not installed)" in printed.out
+
+
+# ---- Without sockets -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("server", profile.MODULES)

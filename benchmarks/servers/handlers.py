@@ -1,6 +1,7 @@
 """The one handler that lowlevel and aiohttp both serve."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +47,13 @@ def make_handler(web: ModuleType) -> Handler:
         await response.write_eof()
         return response
 
+    async def echo_messages(request: Any, *, compress: bool) -> Any:
+        websocket = web.WebSocketResponse(compress=compress)
+        await websocket.prepare(request)
+        async for message in websocket:
+            await websocket.send_bytes(message.data)
+        return websocket
+
     routes: dict[str, Handler] = {
         "/": plaintext,
         "/json": json,
@@ -53,6 +61,8 @@ def make_handler(web: ModuleType) -> Handler:
         "/upload": upload,
         "/download": download,
         "/stream": stream,
+        "/websocket": partial(echo_messages, compress=False),
+        "/websocket/deflate": partial(echo_messages, compress=True),
     }
 
     async def handler(request: Any) -> Any:

@@ -25,8 +25,10 @@ __all__ = (
     "contains_token",
     "content_disposition",
     "format_http_date",
+    "is_token",
     "parse_content_type",
     "parse_etags",
+    "parse_extensions",
     "parse_forwarded",
     "parse_host",
     "parse_http_date",
@@ -39,7 +41,8 @@ __all__ = (
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED: Final = r'(?:[^"\\]++|\\.)*+'
 
-_is_token: Final = re.compile(_TOKEN).fullmatch
+is_token: Final = re.compile(_TOKEN).fullmatch
+"""Match a whole token (RFC 9110 §5.6.2)."""
 _unescape: Final = re.compile(r"\\(.)", re.DOTALL).sub
 
 
@@ -293,6 +296,30 @@ def parse_content_type(value: str) -> tuple[str, Mapping[str, str]]:
     return media_type, MappingProxyType(parameters)
 
 
+# --- Extensions of WebSocket -------------------------------------------------------------------------
+
+# A quoted value has to be a token once it is unquoted (RFC 6455 §9.1), and tokens need no escapes.
+_extension_parameter: Final = re.compile(
+    rf'({_TOKEN})(?:[ \t]*+=[ \t]*+("?)({_TOKEN})\2)?'
+).fullmatch
+
+
+def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
+    """Read a ``Sec-WebSocket-Extensions`` (RFC 6455 §9.1).
+
+    Returns:
+        (name, parameters) of every offer in order; a parameter is (name, value), its value None if it has none.
+        Names as they came. An offer that cannot be read is left out.
+    """
+    offers = []
+    for item in _comma_separated(value):
+        name, *rest = [part.strip(" \t") for part in _semicolon_separated(item)]
+        parameters = [_extension_parameter(part) for part in rest]
+        if is_token(name) and None not in parameters:
+            offers.append((name, [(match[1], match[3]) for match in parameters if match]))
+    return offers
+
+
 # --- Host ----------------------------------------------------------------------------------------
 
 _host: Final = re.compile(
@@ -389,7 +416,7 @@ def check_field(name: str, value: str) -> None:
     """
     if not isinstance(name, str) or not isinstance(value, str):
         raise TypeError(f"header {name!r}: name and value must be str, not {value!r}")
-    if not _is_token(name):
+    if not is_token(name):
         raise ValueError(f"header name {name!r} is not a token (RFC 9110 §5.1)")
     if _splits_lines(value):
         raise ValueError(
@@ -417,7 +444,7 @@ def content_disposition(filename: str, kind: str = "attachment") -> str:
     Raises:
         ValueError: the kind is no token.
     """
-    if not _is_token(kind):
+    if not is_token(kind):
         raise ValueError(f"kind must be a token, like 'attachment', not {kind!r}")
     exact = _control.sub("_", filename)
     fallback = _unsafe_in_filename.sub("_", exact)

@@ -1,4 +1,4 @@
-"""A low-level asyncio HTTP/1.1 server: one handler answers every request.
+"""A low-level asyncio HTTP/1.1 and WebSocket server: one handler answers every request.
 
 ``import lowlevel as web`` stands in for ``from aiohttp import web`` wherever its low-level server is used.
 """

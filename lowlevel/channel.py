@@ -77,7 +77,7 @@ class Channel(Protocol):
 
     @property
     def sockname(self) -> Any:
-        """Our own address: a tuple, a path, or None."""
+        """Our own address: a tuple, a path; None once the connection is lost."""
 
     @property
     def ssl_context(self) -> SSLContext | None:
@@ -103,12 +103,8 @@ class Channel(Protocol):
             ConnectionResetError: The client has gone.
         """
 
-    def send_whole(self, data: bytes) -> None:
-        """Send a whole small response, at once if it can be.
-
-        Raises:
-            ConnectionResetError: The client has gone.
-        """
+    def send_whole(self, data: bytes) -> bool:
+        """Send what is small and all there, at once if it can be. Returns and raises like send()."""
 
     def send_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
         """Send large parts in order, without joining them. Returns and raises like send()."""

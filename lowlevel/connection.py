@@ -41,7 +41,7 @@ from .exceptions import (
 from .failure import failure_response
 from .outlet import Outlet
 from .protocol.head import HttpVersion11, RequestHead
-from .protocol.http1 import EndOfMessage, ProtocolError, RequestParser
+from .protocol.http1 import EndOfMessage, ParserLimits, ProtocolError, RequestParser
 from .protocol.serializer import UNTIL_CLOSE, default_reason
 from .request import BaseRequest
 from .response import Response, StreamResponse
@@ -118,7 +118,6 @@ class Connection(Outlet):
         "_task",
         "_upgraded",
         "_watchers",
-        "sockname",
         "ssl_context",
     )
 
@@ -130,7 +129,6 @@ class Connection(Outlet):
         # Requests run in copies of this one, not of the context that happens to be current when their bytes come:
         # a handler that resumes reading makes that its own.
         self._context = copy_context()
-        self.sockname: Any = None
         self.ssl_context: SSLContext | None = None
         self._access_logger: AbstractAccessLogger | None = None
         # Receiving.
@@ -166,7 +164,6 @@ class Connection(Outlet):
         self._access_logger = server.current_access_logger()
         info = stream.get_extra_info
         self.peername = info("peername")
-        self.sockname = info("sockname")
         self.ssl_context = info("sslcontext")
         server.connection_made(self, stream)
         self._enter(_NEW, server.keepalive_timeout or server.head_timeout)
@@ -730,6 +727,7 @@ class Connection(Outlet):
             raise RuntimeError("this request does not offer another protocol, or has been answered")
         self.send(head)
         held = self._parser.take_over()
+        self._parser = _NO_PARSER
         self._lasting = False
         self._resume(_PAUSED_BY_OFFER)
         self._upgraded = upgraded
@@ -773,6 +771,11 @@ class Connection(Outlet):
         if self._asked_to_continue and self._transport is not None:
             return WatchedTransport(self._transport, self.note_interim)
         return self._transport
+
+    @property
+    def sockname(self) -> Any:
+        """Our own address: a tuple, a path; None once the connection is lost."""
+        return None if self._transport is None else self._transport.get_extra_info("sockname")
 
     @property
     def server_header(self) -> str:
@@ -948,5 +951,9 @@ class Connection(Outlet):
 
 RequestHandler = Connection
 
+
+# Of connections that speak HTTP no more: it is closed, and stays so.
+_NO_PARSER: Final = RequestParser(ParserLimits())
+_NO_PARSER.close()
 
 _NO_HEAD: Final = RequestHead("UNKNOWN", b"/", HttpVersion11, [], False)

@@ -92,15 +92,15 @@ class Outlet(asyncio.Protocol):
             self._loop.call_soon(self._flush_turn, self._served)
         return self._write_paused or self._yield_due
 
-    def send_whole(self, data: bytes) -> None:
+    def send_whole(self, data: bytes) -> bool:
         """Send a whole small response: at once, unless others of the same pipeline go with it. Part of Channel."""
         transport = self._transport
         if self._out or self._queue:
-            self.send(data)
-        elif transport is None or transport.is_closing():
+            return self.send(data)
+        if transport is None or transport.is_closing():
             raise self._write_error()
-        else:
-            transport.write(data)
+        transport.write(data)
+        return self._write_paused or self._yield_due
 
     def send_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
         """Send large parts without joining them. Part of Channel."""

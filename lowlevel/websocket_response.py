@@ -23,6 +23,7 @@ from typing import (
 
 from multidict import CIMultiDict
 
+from . import hdrs
 from .exceptions import HTTPBadRequest, HTTPMethodNotAllowed, HTTPUpgradeRequired
 from .options import check_count, check_flag, check_seconds
 from .protocol.deflate import Deflater, Inflater
@@ -105,10 +106,10 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     Args:
         timeout: Seconds for the closing handshake in total.
-        receive_timeout: Seconds a receive may wait; then TimeoutError. None: for ever.
+        receive_timeout: Seconds a receive may wait; then TimeoutError. None or 0: for ever.
         autoclose: Answer the peer's Close when it is received. Without it, the handler calls ``close()``.
         autoping: Answer pings. Without it, PING and PONG are received as messages.
-        heartbeat: Seconds of silence after which the peer is pinged; half of that later it is gone. None: never.
+        heartbeat: Seconds of silence after which the peer is pinged; half of that later it is gone. None or 0: never.
         protocols: Known subprotocols; the first of the client's that is among them is chosen.
         compress: Agree to permessage-deflate (RFC 7692) if the client offers it: True or False, or 9 to 15 for the
             largest window, log2 of bytes.
@@ -142,12 +143,10 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     ) -> None:
         super().__init__(status=101, headers=headers)
         self._timeout = check_seconds("timeout", timeout)
-        self._receive_timeout = (
-            None if receive_timeout is None else check_seconds("receive_timeout", receive_timeout)
-        )
+        self._receive_timeout = check_seconds("receive_timeout", receive_timeout or 0)
         self._autoclose = check_flag("autoclose", autoclose)
         self._autoping = check_flag("autoping", autoping)
-        self._heartbeat = None if heartbeat is None else check_seconds("heartbeat", heartbeat)
+        self._heartbeat = check_seconds("heartbeat", heartbeat or 0)
         self._protocols = _names("protocols", protocols)
         self._bits = _window("compress", compress)
         self._max_msg_size = check_count("max_msg_size", max_msg_size, 0)
@@ -243,10 +242,11 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
                 "%s: none of the subprotocols %.200r is known", request.remote, handshake.offered
             )
         self._status, self._reason = 101, None
-        self._declare(handshake)
-        framing, _ = self._complete_head(request)
-        tail = self._declare_persistence(request, framing)
-        head = serialize_head(request.version, 101, None, self.headers, tail)
+        self._keep_alive = False
+        fields = self._fields(handshake)
+        if self._headers is not None:
+            self._headers = fields
+        head = serialize_head(request.version, 101, None, fields, _tail(request, fields))
         session = self._make_session(request, handshake)
         writer = request.writer
         writer.upgrade(head, session, self._writer_limit)
@@ -257,16 +257,29 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         self._session = session
         return writer
 
-    def _declare(self, handshake: Handshake) -> None:
-        headers = self.headers
-        headers["Upgrade"] = "websocket"
-        headers["Connection"] = "upgrade"
-        headers["Sec-WebSocket-Accept"] = handshake.accept
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The header fields; change them until the response is prepared."""
+        if self._headers is None and self._handshake is not None:
+            # Most sockets live long, and nobody looks.
+            self._headers = self._fields(self._handshake)
+        return super().headers
+
+    def _fields(self, handshake: Handshake) -> CIMultiDict[str]:
+        """Return the fields of the head: those that were set, and what the handshake asks for."""
+        fields = CIMultiDict(self._headers or ())
+        for name in (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.SEC_WEBSOCKET_EXTENSIONS):
+            fields.popall(name, None)
+        fields[hdrs.UPGRADE] = "websocket"
+        fields[hdrs.CONNECTION] = "upgrade"
+        fields[hdrs.SEC_WEBSOCKET_ACCEPT] = handshake.accept
         if handshake.protocol is not None:
-            headers["Sec-WebSocket-Protocol"] = handshake.protocol
-        headers.popall("Sec-WebSocket-Extensions", None)
+            fields[hdrs.SEC_WEBSOCKET_PROTOCOL] = handshake.protocol
         if handshake.extensions is not None:
-            headers["Sec-WebSocket-Extensions"] = handshake.extensions
+            fields[hdrs.SEC_WEBSOCKET_EXTENSIONS] = handshake.extensions
+        for morsel in () if self._cookies is None else self._cookies.values():
+            fields.add(hdrs.SET_COOKIE, morsel.OutputString())
+        return fields
 
     def _make_session(self, request: BaseRequest, handshake: Handshake) -> WebSocketSession:
         inflater = deflater = None
@@ -316,13 +329,14 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     async def _receive(self, session: WebSocketSession) -> WSMessage:
         waited = False
         while not session.unread:
-            over = session.ending
-            message = session.last_message(waited=waited)
-            if message is not None:
+            arrival = session.arrival()
+            if arrival is None:
+                over = session.ending and not waited
+                message = session.last_message(waited=waited)
                 if over and message.type is WSMsgType.CLOSED:
                     self._count_try()
                 return message
-            await session.arrival()
+            await arrival
             waited = True
         return session.take()
 
@@ -384,9 +398,17 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         session = self._session
         if session is None or self._receive_timeout:
             message = await self.receive()
-        elif session.unread:
-            return session.take()
         else:
+            # _receive() in short.
+            unread = session.unread
+            while not unread:
+                arrival = session.arrival()
+                if arrival is None:
+                    break
+                await arrival
+                unread = session.unread
+            else:
+                return session.take() if session.paused else unread.pop()
             message = await self._receive(session)
         if message.type in _ENDS:
             raise StopAsyncIteration
@@ -394,15 +416,15 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     # Sending.
 
-    async def send_str(self, data: str, compress: int | None = None) -> None:
+    async def send_str(self, data: str, compress: bool | int | None = None) -> None:
         """Send a text; wait while more than ``writer_limit`` bytes are unsent.
 
         May be called by several tasks at once. Cancelling while it waits loses nothing already sent.
 
         Args:
             data: The text.
-            compress: 9 to 15 for a window of its own, 0 for no compression; None as agreed. No effect if compression
-                was not agreed on.
+            compress: None or True as agreed on, False or 0 for no compression, 9 to 15 for a window of its own. No
+                effect if compression was not agreed on.
 
         Raises:
             TypeError: ``data`` is not a str.
@@ -410,24 +432,30 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
             RuntimeError: Before prepare().
             ConnectionResetError: Closed already, or the peer has gone.
         """
-        session = self._open_session()
+        session = self._session or self._open_session()
         if not isinstance(data, str):
             raise TypeError(f"data argument must be str ({type(data)!r})")
-        await self._send(session, _TEXT, data.encode(), compress)
+        if compress is not None or session.deflates:
+            await self._send(session, _TEXT, data.encode(), compress)
+        elif session.send(0x1, data.encode()):
+            await session.drain()
 
-    async def send_bytes(self, data: Data, compress: int | None = None) -> None:
+    async def send_bytes(self, data: Data, compress: bool | int | None = None) -> None:
         """Send a binary message. Like send_str()."""
-        session = self._open_session()
+        session = self._session or self._open_session()
         if type(data) is not bytes:
             if not isinstance(data, bytes | bytearray | memoryview):
                 raise TypeError(f"data argument must be byte-ish ({type(data)!r})")
             data = bytes(data)
-        await self._send(session, _BINARY, data, compress)
+        if compress is not None or session.deflates:
+            await self._send(session, _BINARY, data, compress)
+        elif session.send(0x2, data):
+            await session.drain()
 
     async def send_json(
         self,
         data: Any,
-        compress: int | None = None,
+        compress: bool | int | None = None,
         *,
         dumps: Callable[[Any], str] = json.dumps,
     ) -> None:
@@ -435,13 +463,13 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         await self.send_str(dumps(data), compress)
 
     async def send_json_bytes(
-        self, data: Any, compress: int | None = None, *, dumps: Callable[[Any], bytes]
+        self, data: Any, compress: bool | int | None = None, *, dumps: Callable[[Any], bytes]
     ) -> None:
         """Send ``dumps(data)`` as a binary message. Like send_json()."""
         await self.send_bytes(dumps(data), compress)
 
     async def send_frame(
-        self, message: Data, opcode: WSMsgType, compress: int | None = None
+        self, message: Data, opcode: WSMsgType, compress: bool | int | None = None
     ) -> None:
         """Send a TEXT, BINARY, PING or PONG with the bytes of its payload. Like send_str().
 
@@ -467,19 +495,15 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         await self.send_frame(message, WSMsgType.PONG)
 
     async def _send(
-        self, session: WebSocketSession, opcode: int, payload: bytes, compress: int | None
+        self, session: WebSocketSession, opcode: int, payload: bytes, compress: bool | int | None
     ) -> None:
-        handshake = self._handshake
-        if compress is not None:
-            _window("compress", compress)
-        if handshake is None or handshake.deflate is None or compress == 0:
+        bits = None if compress is None or compress is True else _window("compress", compress)
+        if not session.deflates or bits == 0:
             wait = session.send(opcode, payload)
+        elif bits is not None and bits > self.compress:
+            raise ValueError(f"compress must be at most {self.compress}, as was agreed on")
         else:
-            if compress is not None and compress > handshake.deflate.server_bits:
-                raise ValueError(
-                    f"compress must be at most {handshake.deflate.server_bits}, as was agreed on"
-                )
-            wait = await session.send_compressed(opcode, payload, compress)
+            wait = await session.send_compressed(opcode, payload, bits)
         if wait:
             await session.drain()
 
@@ -508,7 +532,7 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
         Raises:
             RuntimeError: Before prepare().
-            ValueError: The code may not be sent.
+            ValueError: The code may not be sent, or the message is not UTF-8.
         """
         session = self._open_session()
         if not isinstance(code, int):
@@ -518,6 +542,10 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         if not isinstance(message, bytes | bytearray | str):
             raise TypeError(f"message must be bytes or str, not {type(message).__name__}")
         reason = message.encode() if isinstance(message, str) else bytes(message)
+        try:
+            reason.decode()
+        except UnicodeDecodeError:
+            raise ValueError("message must be UTF-8 (RFC 6455 §5.5.1)") from None
         return await session.close(code, reason)
 
     async def write(self, data: Data) -> None:
@@ -531,6 +559,16 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         await self.close()
         if self._writer is not None:
             self._end(self._writer.output_size)
+
+
+def _tail(request: BaseRequest, fields: CIMultiDict[str]) -> bytes:
+    """Return the end of the head: Date and Server, unless they are among the fields, and the empty line."""
+    channel = request.protocol
+    if hdrs.DATE not in fields and hdrs.SERVER not in fields:
+        return channel.clock.lasting[2:]
+    fields.setdefault(hdrs.DATE, channel.clock.date)
+    fields.setdefault(hdrs.SERVER, channel.server_header)
+    return b"\r\n"
 
 
 if TYPE_CHECKING:

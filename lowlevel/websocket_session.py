@@ -37,6 +37,9 @@ _DEFLATED_AT_ONCE: Final = 16384
 
 _NEVER: Final = float("inf")
 
+# Never changed: what is unread is only changed while there is something in it.
+_NOTHING: Final[list[WSMessage]] = []
+
 _CLOSED: Final = WSMessage(WSMsgType.CLOSED, None, None)
 _CLOSING: Final = WSMessage(WSMsgType.CLOSING, None, None)
 
@@ -64,10 +67,12 @@ class WebSocketSession:
         timeout: Seconds for the closing handshake.
         autoclose: Whether the peer's Close is answered when it is received.
         autoping: Whether pings are answered, and PING and PONG are kept from ``receive()``.
-        heartbeat: Seconds of silence after which the peer is pinged; None for never.
+        heartbeat: Seconds of silence after which the peer is pinged; 0 for never.
 
     Attributes:
         state: How far the end is.
+        deflates: Whether compression was agreed on.
+        paused: Whether the client is kept waiting.
         unread: Messages nobody has received yet, the first one last.
         close_code: The code of the end, None before it.
         close_reason: What the peer's Close gives as its reason, None without a Close.
@@ -86,8 +91,8 @@ class WebSocketSession:
         "_heard",
         "_heartbeat",
         "_last",
+        "_limit",
         "_loop",
-        "_paused",
         "_peer_closed",
         "_ping_at",
         "_pong",
@@ -99,7 +104,9 @@ class WebSocketSession:
         "_waiter",
         "close_code",
         "close_reason",
+        "deflates",
         "exception",
+        "paused",
         "state",
         "unread",
     )
@@ -113,7 +120,7 @@ class WebSocketSession:
         timeout: float,
         autoclose: bool,
         autoping: bool,
-        heartbeat: float | None,
+        heartbeat: float,
     ) -> None:
         self._channel = channel
         self._receiver = receiver
@@ -122,13 +129,15 @@ class WebSocketSession:
         self._autoping = autoping
         self.state = OPEN
         # Receiving.
-        self.unread: list[WSMessage] = []
+        self.unread = _NOTHING
         self._backlog = 0
+        self._limit = channel.read_bufsize
         self._full = False
-        self._paused = False
+        self.paused = False
         self._waiter: asyncio.Future[None] | None = None
         # Sending.
         self._deflater = deflater
+        self.deflates = deflater is not None
         self._deflating: asyncio.Lock | None = None
         # Whether something came since the last frame was sent: nobody will want to add to an answer to it.
         self._prompt = False
@@ -147,7 +156,7 @@ class WebSocketSession:
         self._heartbeat = heartbeat
         self._heard = False
         self._ping_at = self._pong_by = _NEVER
-        if heartbeat is not None:
+        if heartbeat:
             channel.clock.refine(heartbeat / 2)
             self._ping_at = channel.clock.now + heartbeat
 
@@ -166,7 +175,26 @@ class WebSocketSession:
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
         self._heard = True
-        self._receive(self._receiver.receive_data(data), len(data))
+        receiver = self._receiver
+        messages = receiver.receive_data(data)
+        if receiver.plain and not self.unread and self.state is OPEN:
+            # _receive() and _deliver() in short.
+            count = len(messages)
+            if count > 1:
+                messages.reverse()
+            self.unread = messages
+            self._backlog = size = len(data) + _OVERHEAD * count
+            self._prompt = True
+            waiter = self._waiter
+            if waiter is not None:
+                self._waiter = None
+                if not waiter.done():
+                    waiter.set_result(None)
+            if size > self._limit:
+                self._full = True
+                self._adjust_reading()
+        else:
+            self._receive(messages, len(data))
 
     def eof_received(self) -> None:
         """The peer will send no more."""
@@ -197,9 +225,9 @@ class WebSocketSession:
     def check_deadline(self, now: float) -> None:
         """Look after the heartbeat. Called on every tick of the server's clock."""
         heartbeat = self._heartbeat
-        if heartbeat is None or self.state is not OPEN or self._last is not None:
+        if not heartbeat or self.state is not OPEN or self._last is not None:
             return
-        if self._heard or self._paused:
+        if self._heard or self.paused:
             self._heard = False
             self._ping_at = now + heartbeat
             self._pong_by = _NEVER
@@ -246,7 +274,7 @@ class WebSocketSession:
         self._prompt = True
         self._wake()
         self._backlog += size + _OVERHEAD * len(messages)
-        if self._backlog > self._channel.read_bufsize:
+        if self._backlog > self._limit:
             self._full = True
             self._adjust_reading()
 
@@ -292,8 +320,8 @@ class WebSocketSession:
 
     def _adjust_reading(self) -> None:
         pause = self._full or self._receiver.stall is not None
-        if pause is not self._paused and self.state is not _IS_CLOSED:
-            self._paused = pause
+        if pause is not self.paused and self.state is not _IS_CLOSED:
+            self.paused = pause
             if pause:
                 self._channel.pause_reading()
             else:
@@ -302,7 +330,7 @@ class WebSocketSession:
     def take(self) -> WSMessage:
         """Return the first of the unread messages."""
         message = self.unread.pop()
-        if self._paused and not self.unread:
+        if self.paused and not self.unread:
             self._full = False
             if self._receiver.stall is Stall.ROOM:
                 self._proceed()
@@ -310,12 +338,14 @@ class WebSocketSession:
                 self._adjust_reading()
         return message
 
-    def arrival(self) -> asyncio.Future[None]:
-        """Return a future that is done when something came, or the session ended. Safe to cancel.
+    def arrival(self) -> asyncio.Future[None] | None:
+        """Return a future that is done when something came, or the session ended; None if it did. Safe to cancel.
 
         Raises:
             RuntimeError: Another task waits already.
         """
+        if self._last is not None or self._peer_closed or self.state is not OPEN:
+            return None
         if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("Concurrent call to receive() is not allowed")
         self._waiter = waiter = self._loop.create_future()
@@ -328,8 +358,8 @@ class WebSocketSession:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def last_message(self, *, waited: bool) -> WSMessage | None:
-        """Return what is behind all messages, None if there is nothing yet. The first time, it is answered.
+    def last_message(self, *, waited: bool) -> WSMessage:
+        """Return what is behind all messages when there is no arrival to wait for. The first time, it is answered.
 
         Args:
             waited: Whether a receive() was waiting when it came.
@@ -339,9 +369,7 @@ class WebSocketSession:
             self._last = None
             self._answer(last)
             return last
-        if self.state is OPEN:
-            return _CLOSING if self._peer_closed else None
-        return _CLOSING if waited else _CLOSED
+        return _CLOSING if waited or self.state is OPEN else _CLOSED
 
     # Sending.
 
@@ -353,17 +381,15 @@ class WebSocketSession:
         """
         if self.state is not OPEN:
             raise ConnectionResetError("Cannot write to closing transport")
-        channel = self._channel
         size = len(payload)
+        head = frame_head(opcode, size, compressed)
         if size > _JOIN_LIMIT:
-            return channel.send_parts([frame_head(opcode, size, compressed), payload])
-        data = frame_head(opcode, size, compressed) + payload
-        if self.unread or not self._prompt:
-            # Others will follow in this turn of the loop, or may: they leave together.
-            return channel.send(data)
-        self._prompt = False
-        channel.send_whole(data)
-        return channel.drain_needed()
+            return self._channel.send_parts([head, payload])
+        if self._prompt and not self.unread:
+            self._prompt = False
+            return self._channel.send_whole(head + payload)
+        # Others will follow in this turn of the loop, or may: they leave together.
+        return self._channel.send(head + payload)
 
     async def send_compressed(self, opcode: int, payload: bytes, bits: int | None) -> bool:
         """Compress and send a message; return whether to ``drain()``. If cancelled, it may be sent or not.
@@ -437,16 +463,20 @@ class WebSocketSession:
     def begin_close(self, code: int, reason: bytes = b"") -> None:
         """Send a Close; the session ends with that of the peer, or after ``timeout`` seconds.
 
-        What came and was not received is dropped. No effect on a session that is not open.
+        What came and was not received is dropped; but a fault of the peer decides the code. No effect on a session
+        that is not open.
         """
         if self.state is not OPEN:
             return
+        last, self._last = self._last, None
+        self.unread = _NOTHING
+        self._full = False
+        if last is not None and last.type is WSMsgType.ERROR:
+            self._answer(last)
+            return
         self._try_to_send(_close_frame(code, reason))
         self.state = _IS_CLOSING
-        self.unread = []
-        self._full = False
         self._wake()
-        last, self._last = self._last, None
         if self._peer_closed:
             self._finish(self.close_code or _NO_CODE)
         elif last is None:
@@ -457,7 +487,7 @@ class WebSocketSession:
         elif last is _CLOSED:
             self._finish(WSCloseCode.ABNORMAL_CLOSURE, self.exception)
         else:
-            self._receive_last(last)
+            self._finish(self._note_close(last))
 
     async def close(self, code: int, reason: bytes) -> bool:
         """Close, and wait for the end. Returns False at once if another did or does that already.
@@ -514,6 +544,8 @@ class WebSocketSession:
 
     def _set_closed(self, code: int) -> None:
         self.state = _IS_CLOSED
+        if self._receiver.stall is not Stall.WORK:
+            self._receiver.close()
         if self.close_code is None:
             self.close_code = code
         if self._timer is not None:

@@ -11,7 +11,7 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -1188,11 +1188,10 @@ async def test_close_has_one_deadline() -> None:
 
     async with talk(script, timeout=0.3) as peer:
         assert await peer.read_close() == (1000, "")
-        with pytest.raises(ConnectionError):
-            while not peer.reader.at_eof():
+        while not (peer.reader.at_eof() or peer.writer.is_closing()):
+            with suppress(ConnectionError):
                 await peer.send(text("more") + frame(PING))
-                await asyncio.sleep(0.01)
-            raise ConnectionError("the server's FIN")
+            await asyncio.sleep(0.01)
         await peer.end()
 
 
@@ -1756,6 +1755,19 @@ async def test_bad_frames(data: bytes, code: int) -> None:
         await peer.eof()
 
 
+async def test_a_client_that_goes_on_after_its_fault() -> None:
+    """It is not reset: the CLOSE would be lost on it."""
+    async with talk(collect, timeout=0.2) as peer:
+        await peer.send(frame(7) + b"x" * 300_000)
+        for _ in range(20):
+            await peer.send(b"x" * 10_000)
+            await asyncio.sleep(0.001)
+        assert (await peer.read_close())[0] == 1002
+        peer.finish()
+        await peer.eof()
+        await peer.site.idle()
+
+
 async def test_nobody_receives_the_error() -> None:
     """The client is told all the same, a little later."""
     go = asyncio.Event()
@@ -2108,13 +2120,14 @@ async def test_the_access_log_and_the_context() -> None:
             await blue.send(close())
             await blue.ended()
             await until(lambda: len(lines) == 2, "the first line")
+            await asyncio.sleep(0.06)
             await red.send(close())
             await red.ended()
         await site.idle()
     _, (path1, status1, color1, time1), (path2, status2, color2, time2) = lines
     assert (path1, status1, color1) == ("/blue", 101, "/blue")
     assert (path2, status2, color2) == ("/red", 101, "/red")
-    assert 0 < time1 <= time2
+    assert 0 <= time1 <= time2 >= 0.05
 
 
 async def test_is_websocket() -> None:

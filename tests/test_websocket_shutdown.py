@@ -316,7 +316,12 @@ async def test_the_access_log_tells_of_all(end: str) -> None:
         return ws
 
     quiet = logging.Logger("quiet")
-    options = {"access_log": lines, "access_log_class": Line, "logger": quiet}
+    options = {
+        "access_log": lines,
+        "access_log_class": Line,
+        "logger": quiet,
+        "lingering_time": 0.1,
+    }
     async with serving(handler, **options) as site, WSPeer.connect(site.port) as peer:
         if end == "reset":
             await turns()
@@ -330,7 +335,9 @@ async def test_the_access_log_tells_of_all(end: str) -> None:
     assert lines[1:] == [("/", 101)]
 
 
-async def test_the_handler_is_cancelled(log: Log) -> None:
+@pytest.mark.parametrize(("closing", "code"), [(False, 1011), (True, 1001)])
+async def test_the_handler_is_cancelled(closing: bool, code: int, log: Log) -> None:
+    """It is nobody's fault; when the server is about to shut down, it says so."""
     tasks: list[asyncio.Task[Any]] = []
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
@@ -341,9 +348,10 @@ async def test_the_handler_is_cancelled(log: Log) -> None:
 
     async with serving(handler) as site, WSPeer.connect(site.port) as peer:
         await until(lambda: tasks, "the handler")
+        if closing:
+            site.server.pre_shutdown()
         tasks[0].cancel()
-        code, _ = await peer.read_close()
-        assert code == 1011
+        assert (await peer.read_close())[0] == code
         await peer.ended()
         await site.idle()
     assert [one for one in log.records if one.levelno >= logging.WARNING] == []

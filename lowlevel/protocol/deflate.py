@@ -16,6 +16,9 @@ __all__ = ("Deflate", "Deflater", "Inflater")
 # What a sender cuts off the end of each message, and a receiver puts back (RFC 7692 §7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
+# An empty block, which may follow any other. If what ends a message makes bytes of it, the message was cut short.
+_EMPTY_BLOCK: Final = b"\x00\x00\x00\xff\xff"
+
 # Deflate streams that may end within one message. One is legal, if odd (RFC 7692 §7.2.3.4); each costs a decompressor.
 _MAX_STREAMS: Final = 16
 
@@ -44,37 +47,55 @@ class Deflate:
 class Inflater:
     """Inflates the messages of one client: ``put()`` what came, then ``take()`` until nothing is left."""
 
-    __slots__ = ("_bits", "_input", "_keeps_context", "_streams", "_zlib", "empty")
+    __slots__ = (
+        "_began",
+        "_bits",
+        "_input",
+        "_keeps_context",
+        "_last",
+        "_streams",
+        "_zlib",
+        "empty",
+    )
 
     def __init__(self, bits: int, keeps_context: bool) -> None:
         self._bits = bits
         self._keeps_context = keeps_context
         self._zlib: zlib._Decompress | None = None
         self._input = b""
+        self._last = False
+        self._began = False
         self._streams = 0
         self.empty = True
         """Whether all that was put has been taken."""
 
     def put(self, data: bytes, *, last: bool) -> None:
         """Add bytes of a message; ``last`` if they are its end. Everything before must have been taken."""
-        self._input = data + _TAIL if last else data
-        self.empty = False
+        self._input = data
+        self._last = last
+        self._began = self._began or bool(data)
+        self.empty = not data
 
     def take(self, limit: int) -> bytes:
         """Return up to ``limit`` bytes of the message.
 
         Raises:
-            WebSocketError: This is not deflate (1007), or a chain of streams (1002).
+            WebSocketError: This is not deflate, or not all of it (1007), or a long chain of streams (1002).
         """
+        try:
+            data = b"" if self.empty else self._inflate(limit)
+            if self._last and self.empty:
+                self._end_message()
+        except zlib.error:
+            raise _bad_data() from None
+        return data
+
+    def _inflate(self, limit: int) -> bytes:
         if self._zlib is None:
             self._zlib = zlib.decompressobj(-self._bits)
-        try:
-            data = self._zlib.decompress(self._input, limit)
-        except zlib.error:
-            raise WebSocketError(
-                WSCloseCode.INVALID_TEXT, "bad compressed data (RFC 7692 §7.2.2)"
-            ) from None
+        data = self._zlib.decompress(self._input, limit)
         if self._zlib.eof:
+            # What may follow is a stream of its own.
             self._input = self._zlib.unused_data
             self._zlib = None
             self._streams += 1
@@ -89,11 +110,20 @@ class Inflater:
             self.empty = not self._input and len(data) < limit
         return data
 
-    def end_message(self) -> None:
-        """Forget what the next message may not refer to."""
+    def _end_message(self) -> None:
+        """Put back what was cut off, and forget what the next message may not refer to."""
+        # Nothing at all is no deflate, but there are senders that take it for an empty message.
+        zlib_stream = self._zlib if self._began else None
+        if zlib_stream is not None and zlib_stream.decompress(_TAIL + _EMPTY_BLOCK, 1):
+            raise _bad_data()
+        self._began = False
         self._streams = 0
         if not self._keeps_context:
             self._zlib = None
+
+
+def _bad_data() -> WebSocketError:
+    return WebSocketError(WSCloseCode.INVALID_TEXT, "bad compressed data (RFC 7692 §7.2.2)")
 
 
 class Deflater:

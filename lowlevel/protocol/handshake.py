@@ -71,11 +71,11 @@ def shake_hands(head: RequestHead, protocols: Collection[str], bits: int) -> Han
     Raises:
         HandshakeError: The request is no handshake, or one that may not be accepted.
     """
-    headers = head.headers
+    headers = head.read_headers()
     if head.method != "GET":
         raise HandshakeError(405, "A WebSocket handshake is a GET request (RFC 6455 §4.1)")
     if not head.offers_websocket:
-        raise HandshakeError(400, _missing(head))
+        raise HandshakeError(400, _missing(head, headers))
     versions = headers.getall("Sec-WebSocket-Version", [])
     if len(versions) != 1:
         what = "More than one" if versions else "No"
@@ -89,9 +89,8 @@ def shake_hands(head: RequestHead, protocols: Collection[str], bits: int) -> Han
     return Handshake(accept, offered, protocol, extensions, deflate)
 
 
-def _missing(head: RequestHead) -> str:
+def _missing(head: RequestHead, headers: CIMultiDictProxy[str]) -> str:
     """Say why a request is no offer of a WebSocket, as far as HTTP is concerned."""
-    headers = head.headers
     if head.version != HttpVersion11:
         return "A WebSocket handshake wants HTTP/1.1 (RFC 6455 §4.1)"
     if not any(contains_token(value, "websocket") for value in headers.getall("Upgrade", ())):
@@ -155,16 +154,17 @@ def _limit_offer(parameters: list[tuple[str, str | None]], bits: int) -> str | N
     offer += [flag for flag in _FLAGS if flag in offered]
     if any(offered.pop(flag, None) is not None for flag in _FLAGS):
         return None
+    asks_us = "server_max_window_bits" in offered
     # zlib cannot deflate in a window of 8 bits.
     server_bits = _read_bits(offered.pop("server_max_window_bits", str(_WIDEST)), 9)
-    asks = "client_max_window_bits" in offered
+    offers_it = "client_max_window_bits" in offered
     client_bits = _read_bits(offered.pop("client_max_window_bits", None) or str(_WIDEST), 8)
     if offered or not server_bits or not client_bits:
         return None
-    if min(server_bits, bits) < _WIDEST:
+    if asks_us or bits < _WIDEST:
         offer.append(f"server_max_window_bits={min(server_bits, bits)}")
     # A client that did not offer it may not be told (§7.1.2.2); one that uses 8 bits by itself need not be.
-    if asks and bits < _WIDEST and client_bits > 8:
+    if offers_it and bits < _WIDEST and client_bits > 8:
         offer.append(f"client_max_window_bits={min(client_bits, bits)}")
     return "; ".join(offer)
 

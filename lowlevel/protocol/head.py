@@ -110,6 +110,10 @@ class RequestHead:
             self._headers = decode_fields(self.fields)
         return self._headers
 
+    def read_headers(self) -> CIMultiDictProxy[str]:
+        """Decode the header fields for a look that need not be remembered, unless they are remembered already."""
+        return decode_fields(self.fields) if self._headers is None else self._headers
+
     @property
     def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """The header fields as bytes, outer white space of values cut."""

@@ -313,9 +313,12 @@ def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]
     """
     offers = []
     for item in _comma_separated(value):
-        name, *rest = [part.strip(" \t") for part in _semicolon_separated(item)]
+        parts = _semicolon_separated(item)
+        name, *rest = [part.strip(" \t") for part in parts]
         parameters = [_extension_parameter(part) for part in rest]
-        if is_token(name) and None not in parameters:
+        # What is empty is not among the parts.
+        complete = ";".join(parts) == item and None not in parameters
+        if complete and is_token(name):
             offers.append((name, [(match[1], match[3]) for match in parameters if match]))
     return offers
 

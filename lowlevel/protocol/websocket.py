@@ -161,8 +161,6 @@ class _Payload:
             raise self._error
         if not self._last:
             return None
-        if self._inflater is not None:
-            self._inflater.end_message()
         data: bytes | str = bytes(self._data)
         if self._kind is _TEXT:
             if self._checked < len(self._data):
@@ -224,6 +222,7 @@ class Receiver:
         decode_text: Whether texts become str; else they stay bytes, checked all the same.
 
     Attributes:
+        plain: Whether all that came was whole plain frames: the rest of these attributes have nothing to tell.
         stall: Why bytes are left unread, None if they are not.
         controls: How many of the messages that were returned last are no data: PING, PONG, CLOSE, ERROR.
         surplus: Whether bytes came behind the end.
@@ -243,6 +242,7 @@ class Receiver:
         "_unread",
         "assembled",
         "controls",
+        "plain",
         "stall",
         "surplus",
     )
@@ -262,6 +262,7 @@ class Receiver:
         self._unread = b""
         self._ended = False
         self.surplus = False
+        self.plain = True
         self.stall: Stall | None = None
         self.controls = 0
         self.assembled = 0
@@ -272,15 +273,26 @@ class Receiver:
         A CLOSE of the peer, or an ERROR with a WebSocketError, is the last message: what follows is ignored. PING and
         PONG are in their places among the others.
         """
+        messages: list[WSMessage] = []
+        if self.plain:
+            # The way of nearly all messages: nothing is known of another one before, and nothing is after.
+            try:
+                start = self._read_plain(data, 0, messages)
+            except WebSocketError as exc:
+                self._end(WSMessage(WSMsgType.ERROR, exc.with_traceback(None), None), messages)
+                return messages
+            if start == len(data):
+                return messages
+            data = data[start:]
+        self.controls = self.assembled = 0
         if self._unread:
             data = self._unread + data
             self._unread = b""
-        messages: list[WSMessage] = []
-        self.controls = self.assembled = 0
         if self.stall is None:
             self._read(data, messages)
         else:
             self._unread = data
+        self._judge()
         return messages
 
     def proceed(self) -> list[WSMessage]:
@@ -290,7 +302,20 @@ class Receiver:
         self.stall = None
         data, self._unread = self._unread, b""
         self._read(data, messages, resumed=True)
+        self._judge()
         return messages
+
+    def _judge(self) -> None:
+        """See whether there was or will be anything but whole plain frames."""
+        self.plain = not (
+            self._unread
+            or self.controls
+            or self.assembled
+            or self._ended
+            or self.stall is not None
+            or self._payload is not None
+            or self._slow is not None
+        )
 
     def work(self) -> None:
         """Do what takes long. May run in any thread, while nothing but ``receive_data()`` is asked of this object."""
@@ -449,7 +474,12 @@ class Receiver:
                 self.stall = Stall.TURN
                 return
         if self._payload is None and not slow.buffered:
-            self._slow = None
+            self._drop_slow()
+
+    def _drop_slow(self) -> None:
+        slow, self._slow = self._slow, None
+        if slow is not None:
+            slow.dismiss()
 
     def _take(self, event: Event, slow: _Slow, messages: list[WSMessage]) -> None:
         if isinstance(event, TextMessage | BytesMessage):
@@ -467,13 +497,19 @@ class Receiver:
             self._end(slow.explain(event), messages)
 
     def _end(self, message: WSMessage, messages: list[WSMessage]) -> None:
-        self._ended = True
+        self.plain = False
         if self._slow is not None and self._slow.buffered:
             self.surplus = True
         self.controls += 1
         messages.append(message)
-        self._payload = self._slow = None
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all that is under way."""
+        self._ended = True
+        self._payload = None
         self._unread = b""
+        self._drop_slow()
 
     @property
     def payload_size(self) -> int:
@@ -514,16 +550,22 @@ class _Slow(Extension):
         self.buffered += len(data)
         self.connection.receive_data(data)
 
+    def dismiss(self) -> None:
+        """Let go of wsproto, which refers to us, and to itself: it reads in a generator that ends behind a Close."""
+        connection = self.connection
+        del self.connection
+        if connection.state is ConnectionState.OPEN:
+            connection.receive_data(_EMPTY_CLOSE)
+        for _ in connection.events():
+            pass
+
     def explain(self, event: CloseConnection) -> WSMessage:
         """Tell the peer's Close from a fault that wsproto found."""
         if self.connection.state is ConnectionState.REMOTE_CLOSING:
             code = self._close_code or int(event.code)
             no_code = code == CloseReason.NO_STATUS_RCVD
             return WSMessage(WSMsgType.CLOSE, 0 if no_code else code, event.reason or "")
-        error = self._error
-        if error is None:
-            text = str(event.reason)
-            error = WebSocketError(int(event.code), f"{text[:1].lower()}{text[1:]} (RFC 6455 §5)")
+        error = self._error or WebSocketError(int(event.code), _FAULTS[event.code])
         return WSMessage(WSMsgType.ERROR, error, None)
 
     # What wsproto calls, in its order.
@@ -566,5 +608,12 @@ class _Slow(Extension):
         self.buffered -= self._frame_size
 
 
+# What wsproto refuses, by the code to close with. Its own words are for those who know its insides.
+_FAULTS: Final[dict[int, str]] = {
+    CloseReason.PROTOCOL_ERROR: "a frame breaks the rules of framing (RFC 6455 §5)",
+    CloseReason.INVALID_FRAME_PAYLOAD_DATA: "the reason of a Close is not UTF-8 (RFC 6455 §5.5.1)",
+}
+
+_EMPTY_CLOSE: Final = b"\x88\x80\x00\x00\x00\x00"
 _BAD_GATEWAY: Final = WSCloseCode.BAD_GATEWAY.to_bytes(2, "big")
 _TRY_AGAIN_LATER: Final = WSCloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")

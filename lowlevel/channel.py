@@ -38,10 +38,6 @@ class Clock(Protocol):
 class Upgraded(Protocol):
     """What takes the place of HTTP on a connection (RFC 9110 §7.8)."""
 
-    @property
-    def ending(self) -> bool:
-        """Whether nothing can be sent any more."""
-
     def data_received(self, data: bytes) -> None:
         """Take bytes."""
 

@@ -71,10 +71,13 @@ class ServerClock:
         """Tick at least four times in so many seconds from now on, but not more than a hundred times a second."""
         interval = max(SHORTEST_INTERVAL, seconds / 4)
         if interval < self._interval:
-            self._interval = interval
             if self._handle is not None and self._loop is not None:
+                # What has passed since the last tick counts as before.
+                self._count(self._loop.time())
                 self._handle.cancel()
                 self._handle = self._loop.call_later(interval, self._tick, self._loop)
+            self._interval = interval
+            self.now = self._counted + interval
 
     def stop(self) -> None:
         """Tick no more."""
@@ -83,13 +86,15 @@ class ServerClock:
             self._handle = None
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        self._counted += min(now - self._last, 2 * self._interval)
-        self._last = now
+        self._count(loop.time())
         self.now = self._counted + self._interval
         self._tell_time()
         self._handle = loop.call_later(self._interval, self._tick, loop)
         self._on_tick(self._counted)
+
+    def _count(self, now: float) -> None:
+        self._counted += min(now - self._last, 2 * self._interval)
+        self._last = now
 
     def _tell_time(self) -> None:
         date = format_http_date(time.time())

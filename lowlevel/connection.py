@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .body import EMPTY_PAYLOAD, StreamReader
 from .channel import Upgraded
 from .clock import NEVER
+from .errors import ClientGone
 from .exceptions import (
     HTTPException,
     HTTPExpectationFailed,
@@ -110,6 +111,7 @@ class Connection(Outlet):
         "_handler",
         "_incoming",
         "_lasting",
+        "_orderly",
         "_parser",
         "_pauses",
         "_phase",
@@ -148,6 +150,8 @@ class Connection(Outlet):
         self._watchers: list[asyncio.Future[bool]] | None = None
         # Who has the transport instead of us.
         self._upgraded: Upgraded | None = None
+        # Whether another protocol has ended as it should: the handler need not be told.
+        self._orderly = False
         # Whether another request may follow; once false it stays so.
         self._lasting = server.keepalive_timeout > 0
 
@@ -190,7 +194,7 @@ class Connection(Outlet):
         self._receive_end()
         if self._task is None or self.ssl_context is not None:
             return False
-        if self._server.handler_cancellation:
+        if self._server.handler_cancellation and self._upgraded is None and not self._orderly:
             self.cancel_handler()
         if self._transport is not None:
             probe(self._transport)
@@ -199,7 +203,7 @@ class Connection(Outlet):
     def connection_lost(self, exc: Exception | None) -> None:
         """End, for whatever reason. Part of asyncio.Protocol."""
         self._parser.close()
-        lost = ConnectionResetError("Connection lost")
+        lost = ClientGone("Connection lost")
         self._fail_body(lost)
         self._transport = None
         self._upgraded = None
@@ -212,7 +216,7 @@ class Connection(Outlet):
         self._wake_writers(lost)
         if self._task is not None:
             self._server.logger.debug("%s left before the end of the response", self.peername)
-            if self._server.handler_cancellation or self._streaming:
+            if (self._server.handler_cancellation and not self._orderly) or self._streaming:
                 self.cancel_handler()
         self._server.connection_lost(self, exc)
 
@@ -271,7 +275,7 @@ class Connection(Outlet):
             if isinstance(event, EndOfMessage):
                 self._receive(event)
             else:
-                self._fail_body(ConnectionResetError("Connection lost"))
+                self._fail_body(ClientGone("Connection lost"))
 
     def _receive_error(self, error: ProtocolError) -> None:
         """Nothing that follows can be understood; what came before is answered first."""
@@ -452,8 +456,7 @@ class Connection(Outlet):
         """Say whose fault an exception is, and answer it if the head of an answer is not out yet."""
         failure: StreamResponse | None = None
         broken = request.content.exception()
-        ending = self._is_gone() or (self._upgraded is not None and self._upgraded.ending)
-        if isinstance(exc, ConnectionError) and (exc is broken or ending):
+        if isinstance(exc, ClientGone):
             self.log_debug(
                 "%s left while %s %s was answered", self.peername, request.method, request.path
             )
@@ -483,6 +486,8 @@ class Connection(Outlet):
                 self._upgraded.go_away()
             else:
                 self._upgraded.handler_ended(failed=True)
+            return
+        if self._phase is _LINGERING:
             return
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -598,7 +603,7 @@ class Connection(Outlet):
         self._lasting = False
         self._flush()
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._phase is _LINGERING:
             return
         more = self._surplus or self._incoming is not None or bool(self._queue)
         self._queue = None
@@ -722,7 +727,7 @@ class Connection(Outlet):
         """Send the head of a 101 and give the transport away. Part of Channel."""
         transport = self._transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("Connection lost")
+            raise ClientGone("Connection lost")
         if self._parser.held_size is None or self._phase is not _BUSY:
             raise RuntimeError("this request does not offer another protocol, or has been answered")
         self.send(head)
@@ -744,6 +749,7 @@ class Connection(Outlet):
     def end_upgrade(self, *, surplus: bool) -> None:
         """Take the transport back, to close it. Part of Channel."""
         self._upgraded = None
+        self._orderly = True
         if self._transport is not None:
             self._transport.set_protocol(self)
             self._surplus = surplus

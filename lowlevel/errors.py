@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ("NotAppKeyWarning", "PayloadAccessError", "RequestPayloadError")
+__all__ = ("ClientGone", "NotAppKeyWarning", "PayloadAccessError", "RequestPayloadError")
 
 
 class RequestPayloadError(Exception):
@@ -15,3 +15,10 @@ class PayloadAccessError(Exception):
 
 class NotAppKeyWarning(UserWarning):
     """A plain str was used as a key of a request or response; a RequestKey or ResponseKey carries a type."""
+
+
+class ClientGone(ConnectionResetError):
+    """What is raised to whoever writes to a client that has gone, or reads from it: the fault of nobody.
+
+    Any other ConnectionError that a handler raises is about another connection, and worth a line in the log.
+    """

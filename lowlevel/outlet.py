@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from .clock import NEVER, ServerClock
+from .errors import ClientGone
 
 if TYPE_CHECKING:
     from .server import Server
@@ -72,10 +73,10 @@ class Outlet(asyncio.Protocol):
     def _is_gone(self) -> bool:
         return self._transport is None or self._transport.is_closing()
 
-    def _write_error(self) -> ConnectionResetError:
+    def _write_error(self) -> ClientGone:
         # It ends whoever streams; to be cancelled as well would disturb the clean-up of the stream.
         self._streaming = False
-        return ConnectionResetError("Cannot write to closing transport")
+        return ClientGone("Cannot write to closing transport")
 
     def send(self, data: bytes) -> bool:
         """Send bytes within this turn of the loop, together with others. Part of Channel."""
@@ -170,6 +171,10 @@ class Outlet(asyncio.Protocol):
         self._writers.append(waiter)
         try:
             await waiter
+        except asyncio.CancelledError:
+            if self._writers is not None and waiter in self._writers:
+                self._writers.remove(waiter)
+            raise
         finally:
             # The traceback of its exception leads here: no cycle.
             del waiter

@@ -124,6 +124,7 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     _session: WebSocketSession | None = None
     _handshake: Handshake | None = None
+    _direct = False
     _tries = 0
 
     def __init__(
@@ -255,6 +256,8 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         self._writer = writer
         self._handshake = handshake
         self._session = session
+        # Whether `async for` may take the short way past receive().
+        self._direct = not self._receive_timeout and type(self).receive is WebSocketResponse.receive
         return writer
 
     @property
@@ -335,6 +338,9 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
                 message = session.last_message(waited=waited)
                 if over and message.type is WSMsgType.CLOSED:
                     self._count_try()
+                elif message.type is WSMsgType.CLOSING and not waited:
+                    # The peer closed, and autoclose is off: who waits for the end by receiving must not block the loop.
+                    await asyncio.sleep(0)
                 return message
             await arrival
             waited = True
@@ -396,7 +402,7 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     async def __anext__(self) -> WSMessage:
         session = self._session
-        if session is None or self._receive_timeout:
+        if session is None or not self._direct:
             message = await self.receive()
         else:
             # _receive() in short.
@@ -597,7 +603,12 @@ def websocket(
     Raises:
         TypeError, ValueError: As WebSocketResponse does; or ``fn`` cannot be called.
     """
-    WebSocketResponse(**options)
+    # Checked once, here; what can be iterated over only once is read once.
+    first: WebSocketResponse = WebSocketResponse(**options)
+    if "protocols" in options:
+        options["protocols"] = first._protocols
+    if "headers" in options:
+        options["headers"] = first._headers
 
     def decorate(fn: WebSocketHandler) -> RequestHandler:
         if not callable(fn):
@@ -606,10 +617,7 @@ def websocket(
         @wraps(fn)
         async def handler(request: BaseRequest) -> StreamResponse:
             if not request.is_websocket:
-                raise HTTPUpgradeRequired(
-                    headers={"Upgrade": "websocket", "Connection": "upgrade"},
-                    text="426: This is a WebSocket\n",
-                )
+                raise _refusal(HandshakeError(426, "This is a WebSocket (RFC 6455)"))
             ws: WebSocketResponse = WebSocketResponse(**options)
             await ws.prepare(request)
             await fn(request, ws)

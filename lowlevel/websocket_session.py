@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from .channel import Channel
+from .errors import ClientGone
 from .protocol.deflate import Deflater
 from .protocol.websocket import Receiver, Stall, close_payload, frame, frame_head
 from .protocol.websocket_message import WebSocketError, WSCloseCode, WSMessage, WSMsgType
@@ -91,6 +93,7 @@ class WebSocketSession:
         "_heard",
         "_heartbeat",
         "_last",
+        "_left",
         "_limit",
         "_loop",
         "_peer_closed",
@@ -99,8 +102,10 @@ class WebSocketSession:
         "_pong_by",
         "_prompt",
         "_receiver",
+        "_stalled",
         "_timeout",
         "_timer",
+        "_unread_before",
         "_waiter",
         "close_code",
         "close_reason",
@@ -133,6 +138,7 @@ class WebSocketSession:
         self._backlog = 0
         self._limit = channel.read_bufsize
         self._full = False
+        self._stalled = False
         self.paused = False
         self._waiter: asyncio.Future[None] | None = None
         # Sending.
@@ -147,6 +153,9 @@ class WebSocketSession:
         self._timeout = timeout
         self._timer: asyncio.TimerHandle | None = None
         self._last: WSMessage | None = None
+        # What to do about the peer's leaving when all that came before has been read.
+        self._left: Callable[[], None] | None = None
+        self._unread_before = 0
         self._peer_closed = False
         self._closed: asyncio.Future[None] | None = None
         self.close_code: int | None = None
@@ -162,7 +171,7 @@ class WebSocketSession:
 
     @property
     def ending(self) -> bool:
-        """Whether nothing can be sent any more. Part of Upgraded."""
+        """Whether nothing can be sent any more."""
         return self.state is not OPEN
 
     @property
@@ -200,32 +209,38 @@ class WebSocketSession:
         """The peer will send no more."""
         if self.state is _IS_CLOSING:
             self._finish(WSCloseCode.ABNORMAL_CLOSURE, _left())
-        elif self.state is OPEN and self._last is None:
+        elif self.state is OPEN and self._receiver.stall is not None:
+            self._left = self.eof_received
+        elif self.state is OPEN and self._last is None and not self._peer_closed:
             self.exception = _left()
             self._receive_last(_CLOSED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
-        if self.state is _IS_CLOSED:
-            return
-        last = self._last
-        if last is None and not self._peer_closed:
-            self._last = _CLOSED
-            self.exception = exc or _left()
-        if last is not None and last.type is WSMsgType.CLOSE:
-            self._note_close(last)
-        self._set_closed(WSCloseCode.ABNORMAL_CLOSURE)
+        if self.state is OPEN and self._receiver.stall is not None:
+            self._left = lambda: self.connection_lost(exc)
+        elif self.state is not _IS_CLOSED:
+            last = self._last
+            if last is None and not self._peer_closed:
+                self._last = _CLOSED
+                self.exception = exc or _left()
+            elif last is not None and last.type is WSMsgType.CLOSE:
+                self._note_close(last)
+            elif last is not None and last.type is WSMsgType.ERROR:
+                self.exception = last.data
+            self._set_closed(WSCloseCode.ABNORMAL_CLOSURE)
 
     def writing_resumed(self) -> None:
         """The client reads again."""
         pong, self._pong = self._pong, None
         if pong is not None and self.state is OPEN:
-            self._channel.send(frame(WSMsgType.PONG, pong))
+            self._try_to_send(frame(WSMsgType.PONG, pong))
 
     def check_deadline(self, now: float) -> None:
         """Look after the heartbeat. Called on every tick of the server's clock."""
         heartbeat = self._heartbeat
-        if not heartbeat or self.state is not OPEN or self._last is not None:
+        ended = self._last is not None or self._peer_closed or self._left is not None
+        if not heartbeat or self.state is not OPEN or ended:
             return
         if self._heard or self.paused:
             self._heard = False
@@ -261,7 +276,7 @@ class WebSocketSession:
             self._deliver(messages, size + receiver.assembled)
         if last is not None:
             self._receive_last(last)
-        if receiver.stall is not None:
+        if receiver.stall is not None and not self._stalled:
             self._wait_for_receiver(receiver.stall)
 
     def _deliver(self, messages: list[WSMessage], size: int) -> None:
@@ -301,22 +316,40 @@ class WebSocketSession:
             self._try_to_send(frame(WSMsgType.PONG, payload))
 
     def _wait_for_receiver(self, stall: Stall) -> None:
+        # Bytes that come all the same start nothing a second time.
+        self._stalled = True
         self._adjust_reading()
         if stall is Stall.WORK:
             self._loop.run_in_executor(None, self._receiver.work).add_done_callback(self._worked)
         elif stall is Stall.TURN or not self.unread:
-            self._loop.call_soon(self._proceed)
+            self._loop.call_soon(self._take_turn)
 
     def _worked(self, work: asyncio.Future[None]) -> None:
-        if not work.cancelled():
-            work.result()
+        if work.cancelled():
+            self._cut(ConnectionAbortedError("the work on a message was cancelled"))
+            return
+        error = work.exception()
+        if error is not None:
+            self._cut(error)
+            raise error
+        self._proceed()
+
+    def _take_turn(self) -> None:
+        # It may have read on since, up to something that a thread works on now.
+        if self._stalled and self._receiver.stall is not Stall.WORK:
             self._proceed()
 
     def _proceed(self) -> None:
         """Let the receiver read on, and then the connection."""
-        if self.state is not _IS_CLOSED:
-            self._receive(self._receiver.proceed(), 0)
-            self._adjust_reading()
+        self._stalled = False
+        if self.state is _IS_CLOSED:
+            self._receiver.close()
+            return
+        self._receive(self._receiver.proceed(), 0)
+        self._adjust_reading()
+        if self._left is not None and self._receiver.stall is None:
+            left, self._left = self._left, None
+            left()
 
     def _adjust_reading(self) -> None:
         pause = self._full or self._receiver.stall is not None
@@ -333,7 +366,8 @@ class WebSocketSession:
         if self.paused and not self.unread:
             self._full = False
             if self._receiver.stall is Stall.ROOM:
-                self._proceed()
+                # Not now: a handler that only receives would keep everybody else waiting.
+                self._loop.call_soon(self._take_turn)
             else:
                 self._adjust_reading()
         return message
@@ -380,7 +414,7 @@ class WebSocketSession:
             ConnectionResetError: The session is closing or closed.
         """
         if self.state is not OPEN:
-            raise ConnectionResetError("Cannot write to closing transport")
+            raise ClientGone("Cannot write to closing transport")
         size = len(payload)
         head = frame_head(opcode, size, compressed)
         if size > _JOIN_LIMIT:
@@ -482,7 +516,7 @@ class WebSocketSession:
         elif last is None:
             self._start_timer()
             if self._receiver.stall is Stall.ROOM:
-                self._proceed()
+                self._loop.call_soon(self._take_turn)
             self._adjust_reading()
         elif last is _CLOSED:
             self._finish(WSCloseCode.ABNORMAL_CLOSURE, self.exception)
@@ -508,12 +542,16 @@ class WebSocketSession:
 
     def _start_timer(self) -> None:
         if self._timer is None:
+            self._unread_before = len(self.unread)
             self._timer = self._loop.call_later(self._timeout, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         if self.state is _IS_CLOSING:
             self._cut(TimeoutError(f"No Close received after {self._timeout} seconds"))
+        elif len(self.unread) < self._unread_before:
+            # Somebody receives, if slowly.
+            self._start_timer()
         elif self._last is not None:
             # Kept, for whoever may still receive it.
             self._answer(self._last)
@@ -564,5 +602,5 @@ def _close_frame(code: int, reason: bytes = b"") -> bytes:
     return frame(WSMsgType.CLOSE, close_payload(code, reason))
 
 
-def _left() -> ConnectionResetError:
-    return ConnectionResetError("the client left without a Close frame (RFC 6455 §7.1.5)")
+def _left() -> ClientGone:
+    return ClientGone("the client left without a Close frame (RFC 6455 §7.1.5)")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lowlevel.clock import NEVER, ServerClock
+from lowlevel.clock import NEVER, SHORTEST_INTERVAL, ServerClock
 
 
 class Loop:
@@ -133,6 +133,93 @@ def test_the_time_is_told(clock: ServerClock, monkeypatch: pytest.MonkeyPatch) -
     loop.advance(0.5)
     assert clock.date == "Sun, 06 Nov 1994 08:49:38 GMT"
     assert b"08:49:38" in clock.lasting and b"08:49:38" in clock.closing
+
+
+# --- A clock that ticks faster ------------------------------------------------------------------------
+
+
+def test_refined_ticks(clock: ServerClock, ticks: list[float]) -> None:
+    """Four times in the seconds given, from then on."""
+    loop: Any = Loop()
+    clock.start(loop)
+    loop.advance(0.5)
+    clock.refine(1.0)
+    for _ in range(4):
+        loop.advance(0.25)
+    assert ticks == [0.5, 0.75, 1.0, 1.25, 1.5]
+    # The timer that was there before is not.
+    assert len([timer for timer in loop.timers if not timer[3].cancelled]) == 1
+
+
+@pytest.mark.parametrize("seconds", [2.0, 2.1, 3600.0, NEVER])
+def test_a_clock_only_gets_finer(clock: ServerClock, ticks: list[float], seconds: float) -> None:
+    loop: Any = Loop()
+    clock.start(loop)
+    clock.refine(seconds)
+    loop.advance(0.25)
+    assert ticks == []
+    loop.advance(0.25)
+    assert ticks == [0.5]
+    clock.refine(0.4)
+    clock.refine(1.0)
+    loop.advance(0.1)
+    assert ticks == [0.5, pytest.approx(0.6)]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 0.04, 0.039])
+def test_at_most_a_hundred_ticks_a_second(
+    clock: ServerClock, ticks: list[float], seconds: float
+) -> None:
+    loop: Any = Loop()
+    clock.start(loop)
+    clock.refine(seconds)
+    loop.advance(0.009)
+    assert ticks == []
+    loop.advance(0.001)
+    assert ticks == [pytest.approx(SHORTEST_INTERVAL)]
+    (due,) = [timer[0] for timer in loop.timers if not timer[3].cancelled]
+    assert due == pytest.approx(loop.now + SHORTEST_INTERVAL)
+
+
+def test_a_clock_may_be_refined_before_it_starts(clock: ServerClock, ticks: list[float]) -> None:
+    loop: Any = Loop()
+    clock.refine(0.4)
+    assert loop.timers == []
+    clock.start(loop)
+    loop.advance(0.1)
+    assert ticks == [pytest.approx(0.1)]
+
+
+def test_refining_starts_no_clock_that_was_stopped(clock: ServerClock, ticks: list[float]) -> None:
+    loop: Any = Loop()
+    clock.start(loop)
+    clock.stop()
+    clock.refine(0.4)
+    loop.advance(5.0)
+    assert ticks == []
+    clock.start(loop)
+    loop.advance(0.1)
+    assert ticks == [pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize("before", [0.0, 0.1, 0.4])
+def test_refining_makes_no_deadline_early(
+    clock: ServerClock, ticks: list[float], before: float
+) -> None:
+    """Neither one that was made before, nor one that is made after."""
+    loop: Any = Loop()
+    clock.start(loop)
+    loop.advance(0.5)
+    loop.now += before
+    made = [(loop.now, clock.now + 1.0)]
+    clock.refine(0.4)
+    made.append((loop.now, clock.now + 1.0))
+    for _ in range(30):
+        loop.advance(0.1)
+        for begin, deadline in made:
+            if ticks[-1] >= deadline:
+                assert loop.now - begin >= 1.0 - 1e-9
+    assert all(ticks[-1] >= deadline for _, deadline in made)
 
 
 async def test_on_a_real_loop() -> None:

@@ -313,7 +313,7 @@ def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]
     """
     offers = []
     for item in _comma_separated(value):
-        parts = _semicolon_separated(item)
+        parts = _semicolon_separated(item) or [""]
         name, *rest = [part.strip(" \t") for part in parts]
         parameters = [_extension_parameter(part) for part in rest]
         # What is empty is not among the parts.

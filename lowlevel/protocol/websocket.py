@@ -52,14 +52,18 @@ _MASKED: Final = 0x80
 
 _SMALLEST_HEAD: Final = 6
 
+# Calling WSMessage does the same by way of a function in Python.
+_new: Final = tuple.__new__
+
 # What is inflated on the spot; the rest of a larger message is work for a thread. About 0.2 milliseconds.
 _INFLATED_AT_ONCE: Final = 65536
 
 # Bytes that may come out of one read where messages are compressed.
 _ASSEMBLED_PER_READ: Final = 262144
 
-# Frames that wsproto reads before others get a turn. About 8 milliseconds.
-_FRAMES_PER_TURN: Final = 500
+# Messages, and frames for wsproto, that are read before others get a turn. About 5 milliseconds of the latter.
+_MESSAGES_PER_TURN: Final = 500
+_FRAMES_PER_TURN: Final = 200
 
 
 class Stall(enum.Enum):
@@ -72,21 +76,23 @@ class Stall(enum.Enum):
 
 # ---- Sending -------------------------------------------------------------------------------------
 
+# By opcode, with RSV1 if compressed; then by size.
 _SHORT_HEADS: Final = {
-    first: [bytes((first, size)) for size in range(126)]
+    opcode | rsv: [bytes((0x80 | opcode | rsv, size)) for size in range(126)]
     for opcode in (0x1, 0x2, 0x8, 0x9, 0xA)
-    for first in (0x80 | opcode, 0x80 | _RSV1 | opcode)
+    for rsv in (0, _RSV1)
 }
 
 
 def frame_head(opcode: int, size: int, compressed: bool = False) -> bytes:
     """Return the head of an unfragmented frame with ``size`` bytes of payload (RFC 6455 §5.2)."""
-    first = 0x80 | opcode | (_RSV1 if compressed else 0)
+    if compressed:
+        opcode |= _RSV1
     if size < 126:
-        return _SHORT_HEADS[first][size]
+        return _SHORT_HEADS[opcode][size]
     if size < 65536:
-        return b"%c\x7e%b" % (first, size.to_bytes(2, "big"))
-    return b"%c\x7f%b" % (first, size.to_bytes(8, "big"))
+        return b"%c\x7e%b" % (0x80 | opcode, size.to_bytes(2, "big"))
+    return b"%c\x7f%b" % (0x80 | opcode, size.to_bytes(8, "big"))
 
 
 def frame(opcode: int, payload: bytes = b"", compressed: bool = False) -> bytes:
@@ -153,7 +159,7 @@ class _Payload:
             while inflater is not None and not inflater.empty:
                 self._append(inflater.take(_ASSEMBLED_PER_READ))
         except WebSocketError as exc:
-            self._error = exc.with_traceback(None)
+            self._error = exc
 
     def result(self) -> WSMessage | None:
         """Return the message if it is complete."""
@@ -161,12 +167,10 @@ class _Payload:
             raise self._error
         if not self._last:
             return None
-        data: bytes | str = bytes(self._data)
-        if self._kind is _TEXT:
-            if self._checked < len(self._data):
-                raise _bad_text()
-            if self._decode:
-                data = self._data.decode()
+        is_text = self._kind is _TEXT
+        if is_text and self._checked < len(self._data):
+            raise _bad_text()
+        data = self._data.decode() if is_text and self._decode else bytes(self._data)
         return WSMessage(self._kind, data, "")
 
     @property
@@ -180,12 +184,13 @@ class _Payload:
         return len(self._data)
 
     def _append(self, piece: bytes) -> None:
-        data = self._data
-        data += piece
-        if self._max_size and len(data) > self._max_size:
-            raise _too_big(self._max_size)
+        room = self._max_size - len(self._data) if self._max_size else len(piece)
+        # The first fault counts, however the bytes were cut.
+        self._data += piece[:room]
         if self._kind is _TEXT:
             self._check()
+        if len(piece) > room:
+            raise _too_big(self._max_size)
 
     def _check(self) -> None:
         """Refuse a text at its first wrong byte."""
@@ -205,6 +210,12 @@ class _Payload:
 
 def _bad_text() -> WebSocketError:
     return WebSocketError(WSCloseCode.INVALID_TEXT, "a text is not UTF-8 (RFC 6455 §8.1)")
+
+
+def _fault(error: WebSocketError) -> WSMessage:
+    """Return the message about an error, which must not lead back to where it was met."""
+    error.__traceback__ = error.__context__ = None
+    return WSMessage(WSMsgType.ERROR, error, None)
 
 
 def _too_big(limit: int) -> WebSocketError:
@@ -238,6 +249,7 @@ class Receiver:
         "_limit",
         "_max_size",
         "_payload",
+        "_short",
         "_slow",
         "_unread",
         "assembled",
@@ -250,6 +262,8 @@ class Receiver:
     def __init__(self, max_size: int, inflater: Inflater | None, decode_text: bool = True) -> None:
         self._max_size = max_size
         self._limit = max_size or 1 << 63
+        # Reads of fewer bytes may be one frame with a short head.
+        self._short = _SMALLEST_HEAD + min(126, self._limit + 1)
         self._inflater = inflater
         self._decode = decode_text
         # The message under way. In the first lane, with what is left of its frame and the key for that.
@@ -273,15 +287,31 @@ class Receiver:
         A CLOSE of the peer, or an ERROR with a WebSocketError, is the last message: what follows is ignored. PING and
         PONG are in their places among the others.
         """
+        size = len(data)
+        if (
+            self.plain
+            and _SMALLEST_HEAD <= size < self._short
+            and data[1] == size - _SMALLEST_HEAD + _MASKED
+        ):
+            # One short frame is what most reads bring: no need to look for more.
+            first = data[0]
+            if first == _PLAIN_BINARY:
+                return [_new(WSMessage, (_BINARY, unmask(data[6:], data[2:6]), ""))]
+            if first == _PLAIN_TEXT and self._decode:
+                # What is no text is found below once more.
+                try:
+                    return [_new(WSMessage, (_TEXT, unmask(data[6:], data[2:6]).decode(), ""))]
+                except UnicodeDecodeError:
+                    pass
         messages: list[WSMessage] = []
         if self.plain:
             # The way of nearly all messages: nothing is known of another one before, and nothing is after.
             try:
                 start = self._read_plain(data, 0, messages)
             except WebSocketError as exc:
-                self._end(WSMessage(WSMsgType.ERROR, exc.with_traceback(None), None), messages)
+                self._end(_fault(exc), messages)
                 return messages
-            if start == len(data):
+            if start == size:
                 return messages
             data = data[start:]
         self.controls = self.assembled = 0
@@ -330,16 +360,19 @@ class Receiver:
         try:
             if resumed:
                 self._complete(messages)
-                if self._slow is not None:
+                if self.stall is None:
                     self._read_slow(messages)
             while start < size and self.stall is None and not self._ended:
                 if self._payload is None and self._slow is None:
                     start = self._read_plain(data, start, messages)
                     if start == size:
                         return
-                start = self._read_other(data, start, messages)
+                if len(messages) < _MESSAGES_PER_TURN:
+                    start = self._read_other(data, start, messages)
+                else:
+                    self.stall = Stall.TURN
         except WebSocketError as exc:
-            self._end(WSMessage(WSMsgType.ERROR, exc.with_traceback(None), None), messages)
+            self._end(_fault(exc), messages)
         if self._ended:
             self.surplus = self.surplus or start < size
         elif start < size:
@@ -350,8 +383,8 @@ class Receiver:
     def _read_plain(self, data: bytes, start: int, messages: list[WSMessage]) -> int:
         """Read messages up to the first frame that is not plain or not all there; return its beginning."""
         size = len(data)
-        new = tuple.__new__
-        while size - start >= _SMALLEST_HEAD:
+        limit = self._limit
+        while size - start >= _SMALLEST_HEAD and len(messages) < _MESSAGES_PER_TURN:
             first = data[start]
             length = data[start + 1] - _MASKED
             if length < 126:
@@ -367,18 +400,18 @@ class Receiver:
                 if length < 65536:
                     break
             end = begin + length
-            if length < 0 or end > size or length > self._limit:
+            if length < 0 or end > size or length > limit:
                 break
             if first == _PLAIN_BINARY:
                 payload = unmask(data[begin:end], data[begin - 4 : begin])
-                messages.append(new(WSMessage, (_BINARY, payload, "")))
+                messages.append(_new(WSMessage, (_BINARY, payload, "")))
             elif first == _PLAIN_TEXT:
                 payload = unmask(data[begin:end], data[begin - 4 : begin])
                 try:
                     text = payload.decode()
                 except UnicodeDecodeError:
                     raise _bad_text() from None
-                messages.append(new(WSMessage, (_TEXT, text if self._decode else payload, "")))
+                messages.append(_new(WSMessage, (_TEXT, text if self._decode else payload, "")))
             else:
                 break
             start = end
@@ -398,9 +431,10 @@ class Receiver:
             else:
                 start = begin
         if self._slow is not None:
-            self._slow.feed(data[start:])
+            end = _end_of_control(data, start) if self._payload is None else len(data)
+            self._slow.feed(data[start:end])
             self._read_slow(messages)
-            return len(data)
+            return end
         piece = data[start : start + self._left]
         self._left -= len(piece)
         self._add(unmask(piece, self._key), not self._left, messages)
@@ -497,7 +531,6 @@ class Receiver:
             self._end(slow.explain(event), messages)
 
     def _end(self, message: WSMessage, messages: list[WSMessage]) -> None:
-        self.plain = False
         if self._slow is not None and self._slow.buffered:
             self.surplus = True
         self.controls += 1
@@ -507,6 +540,7 @@ class Receiver:
     def close(self) -> None:
         """Let go of all that is under way."""
         self._ended = True
+        self.plain = False
         self._payload = None
         self._unread = b""
         self._drop_slow()
@@ -515,6 +549,18 @@ class Receiver:
     def payload_size(self) -> int:
         """How many bytes there are of the message under way."""
         return 0 if self._payload is None else self._payload.size
+
+
+def _end_of_control(data: bytes, start: int) -> int:
+    """Return the end of a control frame that is all there, else the end of the data.
+
+    wsproto need not see what is behind it: a large message that it begins, it also ends.
+    """
+    if len(data) - start >= _SMALLEST_HEAD and data[start] & 0x08:
+        end = start + _SMALLEST_HEAD + data[start + 1] - _MASKED
+        if data[start + 1] >= _MASKED and end <= len(data):
+            return end
+    return len(data)
 
 
 class _Slow(Extension):
@@ -535,6 +581,7 @@ class _Slow(Extension):
         self._frame_size = 0
         self._error: WebSocketError | None = None
         self._close_code: int | None = None
+        self._dismissed = False
         self.compressed = False
         self.piece = b""
         self.buffered = 0
@@ -551,11 +598,15 @@ class _Slow(Extension):
         self.connection.receive_data(data)
 
     def dismiss(self) -> None:
-        """Let go of wsproto, which refers to us, and to itself: it reads in a generator that ends behind a Close."""
+        """Let go of wsproto, which refers to us, and to itself: it reads in a generator that must come to its end.
+
+        So the next frame is refused; there is one, or the rest of one, in bytes that nobody sent.
+        """
         connection = self.connection
         del self.connection
+        self._dismissed = True
         if connection.state is ConnectionState.OPEN:
-            connection.receive_data(_EMPTY_CLOSE)
+            connection.receive_data(_MORE_THAN_A_FRAME)
         for _ in connection.events():
             pass
 
@@ -577,6 +628,8 @@ class _Slow(Extension):
         rsv: RsvBits,
         payload_length: int,
     ) -> CloseReason | RsvBits:
+        if self._dismissed:
+            return CloseReason.PROTOCOL_ERROR
         # It is asked again for a head that was not all there.
         extended = 0 if payload_length < 126 else 2 if payload_length < 65536 else 8
         self._frame_size = _SMALLEST_HEAD + extended + payload_length
@@ -595,6 +648,8 @@ class _Slow(Extension):
     def frame_inbound_payload_data(
         self, proto: FrameDecoder | FrameProtocol, data: bytes
     ) -> bytes | CloseReason:
+        if self._dismissed:
+            return CloseReason.PROTOCOL_ERROR
         if not self._opcode.iscontrol():
             self.piece = data
             return b""
@@ -614,6 +669,7 @@ _FAULTS: Final[dict[int, str]] = {
     CloseReason.INVALID_FRAME_PAYLOAD_DATA: "the reason of a Close is not UTF-8 (RFC 6455 §5.5.1)",
 }
 
-_EMPTY_CLOSE: Final = b"\x88\x80\x00\x00\x00\x00"
+# Two dozen empty Closes: enough for the rest of a control frame, and for a head.
+_MORE_THAN_A_FRAME: Final = b"\x88\x80\x00\x00\x00\x00" * 24
 _BAD_GATEWAY: Final = WSCloseCode.BAD_GATEWAY.to_bytes(2, "big")
 _TRY_AGAIN_LATER: Final = WSCloseCode.TRY_AGAIN_LATER.to_bytes(2, "big")

@@ -23,6 +23,7 @@ from lowlevel.protocol.headers import (
     format_http_date,
     parse_content_type,
     parse_etags,
+    parse_extensions,
     parse_forwarded,
     parse_host,
     parse_http_date,
@@ -790,3 +791,75 @@ def test_no_pattern_gives_back_what_it_has_read() -> None:
     assert len(patterns) > 10
     for pattern in patterns:
         assert not backtracking_repeats(pattern.pattern, pattern.flags), pattern.pattern
+
+
+# --- RFC 6455 §9.1: extensions of WebSocket ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "offers"),
+    [
+        ("", []),
+        (" \t", []),
+        ("a", [("a", [])]),
+        ("a, b,c\t,\td", [("a", []), ("b", []), ("c", []), ("d", [])]),
+        ("a, a", [("a", []), ("a", [])]),
+        ("A; B=C", [("A", [("B", "C")])]),
+        ("a; b", [("a", [("b", None)])]),
+        ("a;b;c=1 ;\td = 2", [("a", [("b", None), ("c", "1"), ("d", "2")])]),
+        ("a; b; b=1; b", [("a", [("b", None), ("b", "1"), ("b", None)])]),
+        ('a; b="c"', [("a", [("b", "c")])]),
+        # RFC 9110 §5.6.1.2: empty elements count for nothing.
+        (",, a ,, b ,", [("a", []), ("b", [])]),
+        # What cannot be read takes no other with it.
+        ("a;, b", [("b", [])]),
+        ("a; , b", [("b", [])]),
+        ("a;;b, c", [("c", [])]),
+        ("; a, b", [("b", [])]),
+        ("a b, c", [("c", [])]),
+        ("a=1, b", [("b", [])]),
+        ('"a", b', [("b", [])]),
+        ("a; b c, d", [("d", [])]),
+        ("a; b=, c", [("c", [])]),
+        ("a; =b, c", [("c", [])]),
+        ("a; b=c=d, e", [("e", [])]),
+        ("a; b=c d, e", [("e", [])]),
+        ('a; b="", c', [("c", [])]),
+        ('a; b="c d", e', [("e", [])]),
+        ('a; b="c, d; e", f', [("f", [])]),
+        ('a; b="c\\d", e', [("e", [])]),
+        ('a; b="c"d, e', [("e", [])]),
+        ('a; b=c", d', []),
+        ('a; b="c, d', []),
+        ('a, b; c="d', [("a", [])]),
+        ("é, a; é, b; c=é, d", [("d", [])]),
+        ("a\n, b", [("b", [])]),
+        ("\udcff, a", [("a", [])]),
+    ],
+)
+def test_extensions(value: str, offers: list[Any]) -> None:
+    assert parse_extensions(value) == offers
+
+
+@pytest.mark.parametrize("value", [";", ";;", "a,;,b"])
+def test_an_offer_of_nothing_but_semicolons(value: str) -> None:
+    assert parse_extensions(value) == [(name, []) for name in "ab" if name in value]
+
+
+@given(
+    st.lists(
+        st.tuples(tokens, st.lists(st.tuples(tokens, st.one_of(st.none(), tokens)), max_size=3)),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_written_extensions_read_back(offers: list[Any], quote: bool) -> None:
+    def parameter(name: str, value: str | None) -> str:
+        if value is None:
+            return name
+        return f"{name}={quoted(value)}" if quote else f"{name}={value}"
+
+    value = ", ".join(
+        "; ".join([name, *[parameter(*one) for one in parameters]]) for name, parameters in offers
+    )
+    assert parse_extensions(value) == offers

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+import typing
 
 from . import hdrs
 from ._version import __version__
@@ -32,7 +32,7 @@ from .runner import BaseRunner, GracefulExit, ServerRunner
 from .server import Server
 from .sites import BaseSite, NamedPipeSite, SockSite, TCPSite, UnixSite
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from .websocket_response import WebSocketReady, WebSocketResponse, websocket
 
 __all__ = (
@@ -83,7 +83,7 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_LATER[name], __name__), name)

@@ -460,6 +460,8 @@ class Connection(Outlet):
             self.log_debug(
                 "%s left while %s %s was answered", self.peername, request.method, request.path
             )
+        elif self._upgraded is not None or self._orderly:
+            self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
         elif request.writer.framing is not None:
             self.log_exception(
                 "Error handling request from %s, cut off", request.remote, exc_info=exc

@@ -624,6 +624,8 @@ def websocket(
             await ws.close()
             return ws
 
+        # Its signature is not that of the function.
+        del handler.__wrapped__
         return handler
 
     return decorate if fn is None else decorate(fn)

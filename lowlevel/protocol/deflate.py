@@ -16,8 +16,8 @@ __all__ = ("Deflate", "Deflater", "Inflater")
 # What a sender cuts off the end of each message, and a receiver puts back (RFC 7692 §7.2.1).
 _TAIL: Final = b"\x00\x00\xff\xff"
 
-# An empty block, which may follow any other. If what ends a message makes bytes of it, the message was cut short.
-_EMPTY_BLOCK: Final = b"\x00\x00\x00\xff\xff"
+# An empty last block. Where it does not end the stream, what came before was cut short in the middle of a block.
+_LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
 
 # Deflate streams that may end within one message. One is legal, if odd (RFC 7692 §7.2.3.4); each costs a decompressor.
 _MAX_STREAMS: Final = 16
@@ -113,9 +113,12 @@ class Inflater:
     def _end_message(self) -> None:
         """Put back what was cut off, and forget what the next message may not refer to."""
         # Nothing at all is no deflate, but there are senders that take it for an empty message.
-        zlib_stream = self._zlib if self._began else None
-        if zlib_stream is not None and zlib_stream.decompress(_TAIL + _EMPTY_BLOCK, 1):
-            raise _bad_data()
+        if self._zlib is not None and self._began:
+            surplus = self._zlib.decompress(_TAIL, 1)
+            probe = self._zlib.copy() if self._keeps_context else self._zlib
+            probe.decompress(_LAST_BLOCK, 1)
+            if surplus or not probe.eof:
+                raise _bad_data()
         self._began = False
         self._streams = 0
         if not self._keeps_context:

@@ -431,7 +431,7 @@ class Receiver:
             else:
                 start = begin
         if self._slow is not None:
-            end = _end_of_control(data, start) if self._payload is None else len(data)
+            end = _end_of_controls(data, start) if self._payload is None else len(data)
             self._slow.feed(data[start:end])
             self._read_slow(messages)
             return end
@@ -551,16 +551,19 @@ class Receiver:
         return 0 if self._payload is None else self._payload.size
 
 
-def _end_of_control(data: bytes, start: int) -> int:
-    """Return the end of a control frame that is all there, else the end of the data.
+def _end_of_controls(data: bytes, start: int) -> int:
+    """Return the end of the control frames that are all there; of all data, if not even one is.
 
-    wsproto need not see what is behind it: a large message that it begins, it also ends.
+    wsproto need not see what is behind them: a large message that it begins, it also ends.
     """
-    if len(data) - start >= _SMALLEST_HEAD and data[start] & 0x08:
-        end = start + _SMALLEST_HEAD + data[start + 1] - _MASKED
-        if data[start + 1] >= _MASKED and end <= len(data):
-            return end
-    return len(data)
+    size = len(data)
+    end = start
+    while size - end >= _SMALLEST_HEAD and data[end] & 0x08 and data[end + 1] >= _MASKED:
+        behind = end + _SMALLEST_HEAD + data[end + 1] - _MASKED
+        if behind > size:
+            break
+        end = behind
+    return size if end == start else end
 
 
 class _Slow(Extension):
@@ -616,7 +619,7 @@ class _Slow(Extension):
             code = self._close_code or int(event.code)
             no_code = code == CloseReason.NO_STATUS_RCVD
             return WSMessage(WSMsgType.CLOSE, 0 if no_code else code, event.reason or "")
-        error = self._error or WebSocketError(int(event.code), _FAULTS[event.code])
+        error = self._error or WebSocketError(int(event.code), _explain(event.reason or ""))
         return WSMessage(WSMsgType.ERROR, error, None)
 
     # What wsproto calls, in its order.
@@ -663,11 +666,29 @@ class _Slow(Extension):
         self.buffered -= self._frame_size
 
 
-# What wsproto refuses, by the code to close with. Its own words are for those who know its insides.
-_FAULTS: Final[dict[int, str]] = {
-    CloseReason.PROTOCOL_ERROR: "a frame breaks the rules of framing (RFC 6455 §5)",
-    CloseReason.INVALID_FRAME_PAYLOAD_DATA: "the reason of a Close is not UTF-8 (RFC 6455 §5.5.1)",
+# What wsproto finds wrong, by the beginning of what it says of it.
+_FAULTS: Final = {
+    "Invalid opcode": "unknown opcode (RFC 6455 §5.2)",
+    "Reserved bit": "reserved bit set (RFC 6455 §5.2)",
+    "Payload length": "length not in its shortest form (RFC 6455 §5.2)",
+    "8-byte payload": "length of more than 63 bits (RFC 6455 §5.2)",
+    "server received unexpected unmasked": "frame not masked (RFC 6455 §5.1)",
+    "Invalid attempt to fragment": "fragmented control frame (RFC 6455 §5.5)",
+    "Control frame with payload": "control frame of more than 125 bytes (RFC 6455 §5.5)",
+    "unexpected CONTINUATION": "continuation of no message (RFC 6455 §5.4)",
+    "expected CONTINUATION": "new message inside of a fragmented one (RFC 6455 §5.4)",
+    "CLOSE with 1 byte": "Close with half a code (RFC 6455 §5.5.1)",
+    "CLOSE with": "Close with a code that may not be sent (RFC 6455 §7.4)",
+    "remote CLOSE": "Close with a code that may not be sent (RFC 6455 §7.4)",
+    "Error decoding CLOSE": "reason of a Close is not UTF-8 (RFC 6455 §5.5.1)",
 }
+
+
+def _explain(text: str) -> str:
+    """Say in our words what wsproto found."""
+    found = (ours for theirs, ours in _FAULTS.items() if text.startswith(theirs))
+    return next(found, "malformed frame (RFC 6455 §5)")
+
 
 # Two dozen empty Closes: enough for the rest of a control frame, and for a head.
 _MORE_THAN_A_FRAME: Final = b"\x88\x80\x00\x00\x00\x00" * 24

@@ -769,6 +769,10 @@ def test_a_message_too_big_is_refused_by_its_head() -> None:
     head = frame(BINARY, length=101, length_bytes=0)
     assert len(head) == 6
     assert receive(head, max_size=100) == [error(1009)]
+    # By that of a fragment too.
+    first = frame(BINARY, bytes(60), fin=False)
+    second = frame(CONTINUATION, length=41, length_bytes=0)
+    assert receive(first, second, max_size=100) == [error(1009)]
 
 
 @both_lanes

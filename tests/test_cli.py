@@ -16,6 +16,7 @@ import pytest
 
 import lowlevel as web
 from lowlevel import cli
+from tests.wsframes import WSPeer, close
 
 ROOT = Path(__file__).parent.parent
 needs_unix_sockets = pytest.mark.skipif(
@@ -529,3 +530,22 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"lowlevel {web.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send these signals")
+async def test_a_websocket_as_the_target(folder: Path) -> None:
+    """What the decorator makes takes one request, whatever the function takes that it was made of."""
+    (folder / "chat.py").write_text(
+        "import lowlevel as web\n"
+        "@web.websocket(heartbeat=30)\n"
+        "async def handler(request, ws):\n"
+        "    await ws.send_str('here')\n"
+    )
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-access-log")
+    async with command("chat:handler", *options, folder=folder) as server:
+        async with WSPeer.connect(await server.port()) as peer:
+            assert await peer.read_text() == "here"
+            assert await peer.read_close() == (1000, "")
+            await peer.send(close())
+            await peer.eof()
+        assert await server.end(signal.SIGINT) == (0, "", "")

@@ -639,7 +639,8 @@ class _Slow(Extension):
         self._opcode = opcode
         begins = opcode is Opcode.TEXT or opcode is Opcode.BINARY
         may_be_compressed = begins and self._receiver._inflater is not None
-        if begins:
+        if begins or self._receiver._payload is None:
+            # A continuation of nothing does not belong to the message before.
             self.compressed = may_be_compressed and rsv.rsv1
         if not opcode.iscontrol() and not self.compressed:
             limit = self._receiver._limit

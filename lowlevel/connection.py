@@ -192,7 +192,7 @@ class Connection(Outlet):
         self._eof = True
         self._wake_watchers(True)
         self._receive_end()
-        if self._task is None or self.ssl_context is not None:
+        if self._task is None or self._phase is _LINGERING or self.ssl_context is not None:
             return False
         if self._server.handler_cancellation and self._upgraded is None and not self._orderly:
             self.cancel_handler()

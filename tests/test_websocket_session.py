@@ -274,6 +274,7 @@ async def test_errors_of_other_connections_are_logged(last: bytes, log: Log) -> 
         await site.idle()
     (record,) = log.records
     assert record.levelno == logging.ERROR
+    assert "cut off" not in record.getMessage()
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ConnectionRefusedError)
 
@@ -577,7 +578,7 @@ async def test_cleaning_up_is_not_cancelled(last: bytes) -> None:
         return ws
 
     async with (
-        serving(handler, handler_cancellation=True) as site,
+        serving(handler, handler_cancellation=True, lingering_time=0.5) as site,
         WSPeer.connect(site.port) as peer,
     ):
         await peer.send(last)

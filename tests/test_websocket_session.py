@@ -578,7 +578,7 @@ async def test_cleaning_up_is_not_cancelled(last: bytes) -> None:
         return ws
 
     async with (
-        serving(handler, handler_cancellation=True, lingering_time=0.5) as site,
+        serving(handler, handler_cancellation=True) as site,
         WSPeer.connect(site.port) as peer,
     ):
         await peer.send(last)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 import lowlevel as web
 
@@ -29,6 +31,28 @@ def request(
         lines.append(f"Content-Length: {len(body)}")
     lines += fields
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition; fail with ``what`` was waited for when that takes too long."""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.001)
+    except TimeoutError:
+        pytest.fail(f"waited in vain for {what}")
+
+
+async def turns(count: int = 20) -> None:
+    """Let the event loop do what is ready, and what that makes ready."""
+    for _ in range(count):
+        await asyncio.sleep(0.0005)
+
+
+async def within(awaitable: Awaitable[Any]) -> Any:
+    """Wait with a deadline."""
+    async with asyncio.timeout(DEADLINE):
+        return await awaitable
 
 
 class Serving:

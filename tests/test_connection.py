@@ -5,7 +5,7 @@ import contextvars
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from unittest import mock
 
@@ -14,7 +14,7 @@ import pytest
 import lowlevel as web
 from lowlevel.connection import Connection
 from lowlevel.request import BaseRequest
-from tests.support import DEADLINE, Peer, Serving, request, serving
+from tests.support import DEADLINE, Peer, Serving, request, serving, turns, until
 
 GET = request()
 LONG = 10_000_000
@@ -26,20 +26,6 @@ async def hello(request: web.BaseRequest) -> web.StreamResponse:
 
 async def echo(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(body=await request.read())
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.001)
-    except TimeoutError:
-        pytest.fail(f"waited in vain for {what}")
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0.0005)
 
 
 def connection(site: Serving) -> Connection:

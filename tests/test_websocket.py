@@ -19,7 +19,7 @@ import pytest
 
 import lowlevel as web
 from tests.conftest import TLS
-from tests.support import DEADLINE, Peer, request, serving
+from tests.support import DEADLINE, Peer, request, serving, turns, until, within
 from tests.wsframes import (
     BINARY,
     CLOSE,
@@ -57,25 +57,6 @@ async def echo_handler(request: web.BaseRequest) -> web.StreamResponse:
 async def collect(ws: web.WebSocketResponse) -> list[Any]:
     """All messages up to the end."""
     return [msg async for msg in ws]
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.001)
-    except TimeoutError:
-        pytest.fail(f"waited in vain for {what}")
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0.0005)
-
-
-async def within(awaitable: Awaitable[Any]) -> Any:
-    async with asyncio.timeout(DEADLINE):
-        return await awaitable
 
 
 async def still(value: Callable[[], int], what: str) -> int:

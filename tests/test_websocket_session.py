@@ -6,7 +6,7 @@ import logging
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ from lowlevel.protocol.websocket import Receiver
 from lowlevel.protocol.websocket_message import WebSocketError, WSMsgType
 from lowlevel.websocket_session import OPEN, WebSocketSession
 from tests.conftest import TLS, Context
-from tests.support import DEADLINE, Peer, serving
+from tests.support import DEADLINE, Peer, serving, turns, until, within
 from tests.wsframes import (
     BINARY,
     CONTINUATION,
@@ -46,25 +46,6 @@ def deflated(size: int) -> bytes:
 
 def compressed(size: int) -> bytes:
     return frame(BINARY, deflated(size), rsv=4)
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.001)
-    except TimeoutError:
-        pytest.fail(f"waited in vain for {what}")
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0.0005)
-
-
-async def within(awaitable: Awaitable[Any]) -> Any:
-    async with asyncio.timeout(DEADLINE):
-        return await awaitable
 
 
 async def opened(request: web.BaseRequest, **options: Any) -> web.WebSocketResponse:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 import lowlevel as web
 from tests.conftest import TLS
-from tests.support import DEADLINE, Peer, request, serving
+from tests.support import DEADLINE, Peer, request, serving, turns, until, within
 from tests.wsframes import (
     BINARY,
     CONTINUATION,
@@ -27,25 +27,6 @@ from tests.wsframes import (
 )
 
 GET = request()
-
-
-async def until(condition: Callable[[], object], what: str) -> None:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():
-                await asyncio.sleep(0.001)
-    except TimeoutError:
-        pytest.fail(f"waited in vain for {what}")
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0.0005)
-
-
-async def within(awaitable: Awaitable[Any]) -> Any:
-    async with asyncio.timeout(DEADLINE):
-        return await awaitable
 
 
 async def opened(request: web.BaseRequest, **options: Any) -> web.WebSocketResponse:

@@ -6,6 +6,9 @@ EXAMPLE = hello
 PYTHON =
 ARGS =
 
+# How whole runs of the tests use the machine: one process on each processor that it has for us.
+SPREAD = -n auto --dist worksteal
+
 .PHONY: help run test test-all pytest lint types bench environment clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -80,12 +83,12 @@ run: $(RUN)
 
 test: $(DEV)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest $(SPREAD)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 pytest: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(SPREAD))
 
 test-all:
 	@tested=; missing=; failed=; \

@@ -36,6 +36,7 @@ SWITCHES = (
 def chromium(profile: Path) -> Iterator["Remote"]:
     """A new Chromium with `profile` as its folder; at the end it is gone with all its processes.
 
+    What it downloads goes into the folder ``downloads`` there.
     Without Chromium or its driver the test is skipped. With ``CI=true`` it fails: there it must run.
     """
     program = _find("chromium", package="chromium")
@@ -43,6 +44,7 @@ def chromium(profile: Path) -> Iterator["Remote"]:
 
     from selenium.webdriver import ChromeOptions, Remote
     from selenium.webdriver.remote.client_config import ClientConfig
+    from selenium.webdriver.remote.file_detector import UselessFileDetector
     from selenium.webdriver.remote.remote_connection import RemoteConnection
 
     options = ChromeOptions()
@@ -51,10 +53,16 @@ def chromium(profile: Path) -> Iterator["Remote"]:
         options.add_argument(switch)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # which Chromium does not have for root
+    downloads = {"download.default_directory": str(profile / "downloads")}
+    options.add_experimental_option("prefs", downloads)
 
     with _driver(driver_program) as url:
         config = ClientConfig(url, timeout=DEADLINE)
-        driver = Remote(RemoteConnection(client_config=config, ignore_proxy=True), options=options)
+        driver = Remote(
+            RemoteConnection(client_config=config, ignore_proxy=True),
+            options=options,
+            file_detector=UselessFileDetector(),  # it would send files to a driver far away
+        )
         try:
             yield driver
         finally:

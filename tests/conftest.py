@@ -12,10 +12,12 @@ import asyncio
 import gc
 import inspect
 import os
+import random
 import shutil
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,10 +51,15 @@ def pytest_report_header() -> str:
     return f"event loop: {LOOP_NAME}, debug mode {'on' if DEBUG else 'off'}"
 
 
-def pytest_collection_finish() -> None:
-    # The hook below collects garbage after each test: leave out what stays until the end anyway.
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect the tests without looking for garbage: nearly all that is made stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -88,6 +95,9 @@ def run_coroutine(coroutine: Coroutine[Any, Any, None], errors: list[Context]) -
                 raise
             raise TimeoutError(f"the test still ran after {LIMIT_SECONDS} seconds") from exc
 
+    # Leave out of the collection below what was there before: the whole suite, and what it reported.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(debug=DEBUG, loop_factory=LOOP_FACTORIES[LOOP_NAME]()) as runner:
         runner.get_loop().set_exception_handler(record)
         runner.run(limited())
@@ -111,6 +121,8 @@ def allow_loop_errors() -> list[Context]:
 @pytest.fixture(autouse=True, scope="session")
 def _no_blocking_calls() -> Iterator[None]:
     blockbuster = BlockBuster("lowlevel")
+    # The socket does not block, and the file is in memory: it was asked before.
+    blockbuster.functions["os.sendfile"].can_block_in("lowlevel/outlet.py", "_send_from")
     blockbuster.activate()
     yield
     blockbuster.deactivate()
@@ -118,11 +130,16 @@ def _no_blocking_calls() -> Iterator[None]:
 
 @pytest.fixture
 def unused_tcp_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago. Prefer port 0 where it can be asked back."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
+    """A port of 127.0.0.1 that was free a moment ago. Prefer port 0 where it can be asked back.
+
+    It is below those that the system gives to other connections, of which there are many at once.
+    """
+    while True:
+        # Not the seeded generator: Hypothesis resets it, in each of the processes that run tests.
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")

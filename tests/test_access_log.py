@@ -61,7 +61,7 @@ def write(
     ("atom", "key", "value"),
     [
         ("%a", "remote_address", "127.0.0.7"),
-        ("%P", "process_id", f"<{os.getpid()}>"),
+        pytest.param("%P", "process_id", f"<{os.getpid()}>", id="%P"),
         ("%r", "first_request_line", "GET /a%20b?c=1 HTTP/1.1"),
         ("%s", "response_status", 200),
         ("%b", "response_size", 123),

@@ -2,16 +2,10 @@
 
 import asyncio
 import itertools
-import os
-import re
-import select
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +13,12 @@ import aiohttp
 import pytest
 
 from tests.browser import chromium
+from tests.program import LOOP, ROOT, Program, running
 from tests.support import DEADLINE
 
 if TYPE_CHECKING:
     from selenium.webdriver import Remote
 
-ROOT = Path(__file__).parent.parent
-LOOP = os.environ.get("LOWLEVEL_LOOP") or "asyncio"
 SCRIPT = ("examples/chat.py", "--port=0")
 MODULE = (
     "-m",
@@ -38,54 +31,13 @@ MODULE = (
 PROGRAM = SCRIPT if LOOP == "asyncio" else MODULE
 
 
-class Chat:
-    """The running program: the ``url`` of its page, and ``stop()``."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
-        line = process.stdout.readline() if ready else ""
-        match = re.fullmatch(r"=+ Serving on (http://127\.0\.0\.1:(\d+)) =+\n", line)
-        assert match is not None, f"it did not start: {line!r}"
-        self.url = f"{match[1]}/"
-        self.port = int(match[2])
-        self._stopped = False
-
-    def stop(self) -> None:
-        if not self._stopped:  # a second SIGINT means: at once
-            self._process.send_signal(signal.SIGINT)
-        self._stopped = True
-
-
-@contextmanager
-def running(*command: str) -> Iterator[Chat]:
-    """Run Python with `command`; at the end SIGINT ends it without a word about any trouble."""
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield (chat := Chat(process))
-        chat.stop()
-        _, stderr = process.communicate(timeout=DEADLINE)
-        assert (process.returncode, stderr) == (0, "")
-    except BaseException as exc:
-        process.kill()
-        exc.add_note(f"The chat said: {process.communicate()[1]}")
-        raise
-
-
 # ---- Sockets -----------------------------------------------------------------------------------
 
 Socket = aiohttp.ClientWebSocketResponse
 
 
 @asynccontextmanager
-async def guests(chat: Chat, count: int) -> AsyncIterator[list[Socket]]:
+async def guests(chat: Program, count: int) -> AsyncIterator[list[Socket]]:
     """Join so many times; all have heard of all who came after them."""
     async with aiohttp.ClientSession(chat.url) as session, AsyncExitStack() as stack:
         sockets: list[Socket] = []

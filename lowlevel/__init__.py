@@ -33,6 +33,16 @@ from .server import Server
 from .sites import BaseSite, NamedPipeSite, SockSite, TCPSite, UnixSite
 
 if typing.TYPE_CHECKING:
+    import lowlevel.cookies as cookies
+    import lowlevel.headers as headers
+
+    from .event_source import EventSourceResponse
+    from .file_response import FileResponse
+    from .forms import FileField
+    from .multipart import BodyPartReader, MultipartReader
+    from .protocol.content_coding import ContentCoding
+    from .toolkit.compression import compression
+    from .toolkit.static import StaticFiles
     from .websocket_response import WebSocketReady, WebSocketResponse, websocket
 
 __all__ = (
@@ -41,11 +51,17 @@ __all__ = (
     "BaseRequest",
     "BaseRunner",
     "BaseSite",
+    "BodyPartReader",
+    "ContentCoding",
     "ETag",
+    "EventSourceResponse",
+    "FileField",
+    "FileResponse",
     "GracefulExit",
     "HttpVersion",
     "HttpVersion10",
     "HttpVersion11",
+    "MultipartReader",
     "NamedPipeSite",
     "Request",
     "RequestHandler",
@@ -55,6 +71,7 @@ __all__ = (
     "Server",
     "ServerRunner",
     "SockSite",
+    "StaticFiles",
     "StreamReader",
     "StreamResponse",
     "TCPSite",
@@ -67,7 +84,10 @@ __all__ = (
     "WebSocketReady",
     "WebSocketResponse",
     "__version__",
+    "compression",
+    "cookies",
     "hdrs",
+    "headers",
     "json_bytes_response",
     "json_response",
     "run_app",
@@ -77,13 +97,24 @@ __all__ = (
 
 # What loads more than most programs need: the module is loaded when one of its names is asked for.
 _LATER = {
+    "BodyPartReader": ".multipart",
+    "ContentCoding": ".protocol.content_coding",
+    "EventSourceResponse": ".event_source",
+    "FileField": ".forms",
+    "FileResponse": ".file_response",
+    "MultipartReader": ".multipart",
+    "StaticFiles": ".toolkit.static",
     "WebSocketReady": ".websocket_response",
     "WebSocketResponse": ".websocket_response",
+    "compression": ".toolkit.compression",
     "websocket": ".websocket_response",
 }
+_MODULES_LATER = ("cookies", "headers")
 
 
 def __getattr__(name: str) -> typing.Any:
+    if name in _MODULES_LATER:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_LATER[name], __name__), name)
@@ -91,4 +122,4 @@ def __getattr__(name: str) -> typing.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_MODULES_LATER})

@@ -100,6 +100,8 @@ class StreamReader:
     _wanted = 0
     # Replaced, never changed.
     trailers: Fields = []
+    # Whether what is read is not what came, but what that was made of.
+    decodes = False
 
     def __init__(self, source: BodySource | None, limit: int) -> None:
         self._source = source
@@ -171,6 +173,11 @@ class StreamReader:
         self._source = None
         self._wake()
         self._wake_eof()
+
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes have come so far, as they came."""
+        return self.total_bytes
 
     @property
     def streamed(self) -> bool:
@@ -348,6 +355,11 @@ class StreamReader:
         if limit and self._size > limit:
             return None
         return self._take(self._size)
+
+    async def discard(self) -> None:
+        """Read the rest and drop it."""
+        while not self.at_eof():
+            await self.readany()
 
     # The buffer.
 

@@ -6,7 +6,7 @@ Requests and responses know this interface and nothing else of the floors above:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,11 +115,24 @@ class Channel(Protocol):
             ConnectionResetError: The client has gone, or took nothing for ``write_timeout`` seconds.
         """
 
+    async def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send part of an open file straight from the system's cache, behind what was sent before.
+
+        Returns how many bytes were sent: fewer than ``count`` if the file has no more, 0 also where this is not
+        possible (TLS, some systems). A cancellation leaves some sent.
+
+        Raises:
+            ConnectionResetError: The client has gone, or took nothing for ``write_timeout`` seconds.
+        """
+
     def note_interim(self) -> None:
         """Note that somebody else sent ``100 Continue``."""
 
     async def wait_disconnected(self, request: BaseRequest) -> bool:
         """Wait for the client to leave (True) or the request to end (False)."""
+
+    def at_end(self, request: BaseRequest, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` once the request has its response, or will never have one; now, if that is so."""
 
     # For another protocol.
 

@@ -24,6 +24,7 @@ import asyncio
 import enum
 import logging
 from collections import deque
+from collections.abc import Callable
 from contextvars import copy_context
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .body import EMPTY_PAYLOAD, StreamReader
 from .channel import Upgraded
 from .clock import NEVER
+from .decoded_body import make_reader
 from .errors import ClientGone
 from .exceptions import (
     HTTPException,
@@ -103,6 +105,7 @@ class Connection(Outlet):
     __slots__ = (
         "_access_logger",
         "_asked_to_continue",
+        "_at_end",
         "_body",
         "_context",
         "_deadline",
@@ -148,6 +151,7 @@ class Connection(Outlet):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._asked_to_continue = False
         self._watchers: list[asyncio.Future[bool]] | None = None
+        self._at_end: list[Callable[[], None]] | None = None
         # Who has the transport instead of us.
         self._upgraded: Upgraded | None = None
         # Whether another protocol has ended as it should: the handler need not be told.
@@ -236,11 +240,22 @@ class Connection(Outlet):
     def _receive_head(self, head: RequestHead) -> None:
         body: StreamReader = EMPTY_PAYLOAD
         if head.has_body:
-            body = self._incoming = StreamReader(self, self._server.read_bufsize)
+            if head.content_encoding is None:
+                body = StreamReader(self, self._server.read_bufsize)
+            else:
+                body = self._make_decoding_reader(head, head.content_encoding)
+            self._incoming = body
         if self._task is None and not self._queue:
             self._start(head, body)
         else:
             self._enqueue((head, body))
+
+    def _make_decoding_reader(self, head: RequestHead, coding: bytes) -> StreamReader:
+        size = self._server.read_bufsize
+        # What goes through a tunnel is no content (RFC 9110 §9.3.6).
+        if self._server.auto_decompress and head.method != "CONNECT":
+            return make_reader(self, size, coding)
+        return StreamReader(self, size)
 
     def _receive(self, event: Any) -> None:
         incoming = self._incoming
@@ -517,6 +532,10 @@ class Connection(Outlet):
         self._request = None
         if self._watchers is not None:
             self._wake_watchers(False)
+        if self._at_end is not None:
+            callbacks, self._at_end = self._at_end, None
+            for callback in callbacks:
+                callback()
         body = self._body
         if body is not EMPTY_PAYLOAD and not body.at_eof():
             body.set_exception(PayloadAccessError("the response to this request has been sent"))
@@ -797,7 +816,7 @@ class Connection(Outlet):
         if self._incoming is not None and self._incoming is self._body:
             # Whoever waits for 100 Continue may send the body or not: what follows could be either (RFC 9110 §10.1.1).
             # And a tunnel that we did not dig is no HTTP any more (RFC 9110 §9.3.6).
-            left = (request._message.content_length or 0) - self._incoming.total_bytes
+            left = (request._message.content_length or 0) - self._incoming.received_bytes
             return (
                 not self._asked_to_continue
                 and left <= _DRAIN_LIMIT
@@ -826,6 +845,15 @@ class Connection(Outlet):
             self._watchers = []
         self._watchers.append(waiter)
         return await waiter
+
+    def at_end(self, request: BaseRequest, callback: Callable[[], None]) -> None:
+        """Call back when the request is over. Part of Channel."""
+        if self._request is None or request.task is not self._request.task:
+            callback()
+        elif self._at_end is None:
+            self._at_end = [callback]
+        else:
+            self._at_end.append(callback)
 
     def _wake_watchers(self, left: bool) -> None:
         if self._watchers is not None:

@@ -8,17 +8,24 @@ pipeline whose handlers do not wait are held back for one another. When the tran
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .clock import NEVER, ServerClock
 from .errors import ClientGone
+from .sockets import is_cached, unsent_size
+from .threads import in_thread
 
 if TYPE_CHECKING:
     from .server import Server
 
 __all__ = ("Outlet",)
+
+# Most bytes of a file that the system is asked to send at once.
+_FILE_STEP: Final = 1048576
 
 # Small writes of one turn of the loop leave together, up to this many bytes.
 _CORK_SIZE: Final = 65536
@@ -136,7 +143,7 @@ class Outlet(asyncio.Protocol):
         """The transport holds more than it should. Part of asyncio.Protocol."""
         self._write_paused = True
         if self._transport is not None and self._server.write_timeout:
-            self._sent_size = self._transport.get_write_buffer_size()
+            self._sent_size = unsent_size(self._transport)
             self._stall_deadline = self.clock.now + self._server.write_timeout
 
     def resume_writing(self) -> None:
@@ -179,6 +186,86 @@ class Outlet(asyncio.Protocol):
             # The traceback of its exception leads here: no cycle.
             del waiter
 
+    # Files.
+
+    async def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Let the system send part of a file. Part of Channel."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise self._write_error()
+        sock = transport.get_extra_info("socket")
+        if (
+            count <= 0
+            or sock is None
+            or not hasattr(os, "sendfile")
+            or transport.get_extra_info("ssl_object") is not None
+        ):
+            return 0
+        await self._drain_all(transport)
+        # The loop lets nobody watch the socket of a transport, and a copy works with every loop. Closing a transport
+        # does not end a connection that has a copy: it is never kept longer than this call.
+        copy = os.dup(sock.fileno())
+        try:
+            return await self._send_from(fd, offset, count, copy)
+        finally:
+            os.close(copy)
+
+    async def _drain_all(self, transport: asyncio.Transport) -> None:
+        """Wait until the transport holds nothing."""
+        self._flush()
+        transport.set_write_buffer_limits(high=0)
+        try:
+            while transport.get_write_buffer_size():
+                await self.drain()
+        finally:
+            transport.set_write_buffer_limits()
+
+    async def _send_from(self, fd: int, offset: int, count: int, sock: int) -> int:
+        position, end = offset, offset + count
+        while position < end:
+            if self._is_gone():
+                raise self._write_error()
+            size = min(end - position, _FILE_STEP)
+            try:
+                if is_cached(fd, position + size - 1):
+                    sent = os.sendfile(sock, fd, position, size)
+                else:
+                    sent = await in_thread(partial(os.sendfile, sock, fd, position, size))
+            except BlockingIOError:
+                await self._wait_writable(sock)
+                continue
+            except ConnectionError:
+                raise self._write_error() from None
+            except OSError:
+                if position > offset:
+                    raise
+                return 0  # not from this kind of file
+            if not sent:
+                break
+            position += sent
+            # A client as fast as the disk must not keep everybody else waiting.
+            await asyncio.sleep(0)
+        return position - offset
+
+    async def _wait_writable(self, sock: int) -> None:
+        """Wait until the socket takes more, ``write_timeout`` seconds at most."""
+        waiter = self._loop.create_future()
+        if self._writers is None:
+            self._writers = []
+        self._writers.append(waiter)
+        if self._server.write_timeout and self._transport is not None:
+            self._sent_size = unsent_size(self._transport)
+            self._stall_deadline = self.clock.now + self._server.write_timeout
+        self._loop.add_writer(sock, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._loop.remove_writer(sock)
+            self._stall_deadline = NEVER
+            if self._writers is not None and waiter in self._writers:
+                self._writers.remove(waiter)
+            del waiter
+
     def _wake_writers(self, exc: Exception | None) -> None:
         writers, self._writers = self._writers, None
         for waiter in writers or ():
@@ -193,7 +280,7 @@ class Outlet(asyncio.Protocol):
         """A client that takes nothing at all of what waits for it is cut off."""
         if self._transport is None:
             return
-        waiting = self._transport.get_write_buffer_size()
+        waiting = unsent_size(self._transport)
         if waiting < self._sent_size:
             self._sent_size = waiting
             self._stall_deadline = now + self._server.write_timeout
@@ -203,3 +290,8 @@ class Outlet(asyncio.Protocol):
         )
         self._stall_deadline = NEVER
         self._transport.abort()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

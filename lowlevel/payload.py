@@ -15,9 +15,11 @@ from typing import IO, Any, Final
 from .body import StreamReader
 from .protocol.headers import content_disposition
 
-__all__ = ("FilePayload", "Payload", "StreamPayload", "as_payload")
+__all__ = ("FilePayload", "Payload", "StreamPayload", "as_payload", "guess_type")
 
 _CHUNK_SIZE: Final = 262144
+
+UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class Payload:
@@ -30,7 +32,7 @@ class Payload:
     """
 
     size: int | None = None
-    content_type = "application/octet-stream"
+    content_type = UNKNOWN_TYPE
     headers: dict[str, str]
 
     def __init__(self) -> None:
@@ -99,7 +101,7 @@ class FilePayload(Payload):
         filename = _name_of(file)
         if filename:
             self.headers["Content-Disposition"] = content_disposition(filename)
-            self.content_type = _type_of(filename)
+            self.content_type = guess_type(filename)
         if isinstance(file, io.TextIOBase) or isinstance(source, io.TextIOBase):
             if source is not file:
                 self._encoding = file.encoding or self._encoding
@@ -189,11 +191,28 @@ _COMPRESSED: Final = {
 }
 
 
-def _type_of(filename: str) -> str:
+# What Python 3.11 does not know, or by an old name.
+_NEWER: Final = {
+    ".avif": "image/avif",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+}
+
+
+def guess_type(filename: str) -> str:
+    """Return the media type that the end of a file name stands for."""
     # mimetypes.guess_type() would first look for the tables of the system, and block the event loop meanwhile. Without
     # them, there are those of Python and what the program added.
     suffix = os.path.splitext(filename)[1].lower()
-    return mimetypes.types_map.get(suffix) or _COMPRESSED.get(suffix) or Payload.content_type
+    return (
+        _NEWER.get(suffix)
+        or mimetypes.types_map.get(suffix)
+        or _COMPRESSED.get(suffix)
+        or UNKNOWN_TYPE
+    )
 
 
 def _charset_of(encoding: str) -> str:

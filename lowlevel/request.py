@@ -8,15 +8,18 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
-from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, MultiMapping
 from yarl import URL
 
 from .body import EMPTY_PAYLOAD, StreamReader
 from .exceptions import HTTPRequestEntityTooLarge, RequestDecodeError
+from .json_error import InvalidJSON
 from .keys import State
+from .options import check_count
 from .protocol import headers as fields
+from .protocol.charset import decode_text
 from .protocol.cookies import parse_cookie
 from .protocol.head import HttpVersion, RequestHead
 from .protocol.headers import ETag
@@ -24,10 +27,14 @@ from .writer import ResponseWriter
 
 if TYPE_CHECKING:
     from .channel import Channel
+    from .forms import FormValue, UploadTo
+    from .multipart import BodySource, MultipartReader
 
 __all__ = ("BaseRequest", "Request")
 
 _T = TypeVar("_T")
+
+_URLENCODED: Final = "application/x-www-form-urlencoded"
 
 _Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
@@ -57,19 +64,6 @@ class _Derived(Generic[_T]):
         return value
 
 
-class _InvalidJSON(RequestDecodeError, json.JSONDecodeError):
-    """Also what ``json.loads()`` raises, since handlers written for aiohttp catch that."""
-
-    def __init__(self, exc: Exception) -> None:
-        RequestDecodeError.__init__(self, text="The request body is not valid JSON")
-        self.args = (str(exc),)
-        self.msg = getattr(exc, "msg", str(exc))
-        self.doc = getattr(exc, "doc", "")
-        self.pos = getattr(exc, "pos", 0)
-        self.lineno = getattr(exc, "lineno", 1)
-        self.colno = getattr(exc, "colno", 1)
-
-
 class BaseRequest(State):
     """One request: a mutable mapping of per-request state, always true, equal only to itself.
 
@@ -91,6 +85,7 @@ class BaseRequest(State):
     """
 
     _read_bytes: bytes | None = None
+    _post: MultiDictProxy[FormValue] | None = None
     _key_class = "RequestKey"
     _warned = set[str]()
     _client_max_size = 1024**2
@@ -465,10 +460,14 @@ class BaseRequest(State):
         warnings.warn("Deprecated, use .can_read_body", DeprecationWarning, stacklevel=2)
         return self.can_read_body
 
+    @property
+    def read_bytes(self) -> bytes | None:
+        """The whole body if it has been read whole, else None."""
+        return self._read_bytes
+
     async def release(self) -> None:
         """Read and drop the rest of the body."""
-        while not self._payload.at_eof():
-            await self._payload.readany()
+        await self._payload.discard()
 
     async def read(self) -> bytes:
         """Read the whole body, and keep it. Safe to cancel and to call again.
@@ -479,20 +478,27 @@ class BaseRequest(State):
             ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
         """
         if self._read_bytes is None:
-            payload, limit = self._payload, self._client_max_size or 0
-            if payload is EMPTY_PAYLOAD:
-                self._read_bytes = b""
-                return b""
-            if payload.streamed:
-                raise RuntimeError("the body has been read as a stream already")
-            declared = self._message.content_length
-            if limit and declared is not None and declared > limit:
-                raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=declared)
-            data = await payload.read_whole(limit)
-            if data is None:
-                raise HTTPRequestEntityTooLarge(max_size=limit)
-            self._read_bytes = data
+            self._read_bytes = await self._read_within(self._client_max_size)
         return self._read_bytes
+
+    async def _read_within(self, limit: int) -> bytes:
+        payload = self._payload
+        if payload is EMPTY_PAYLOAD:
+            return b""
+        self._check_unread(limit)
+        data = await payload.read_whole(limit)
+        if data is None:
+            raise HTTPRequestEntityTooLarge(max_size=limit)
+        return data
+
+    def _check_unread(self, limit: int) -> None:
+        """See that the body is there to be read, and does not say itself that it is too large."""
+        if self._payload.streamed:
+            raise RuntimeError("the body has been read as a stream already")
+        # Of a body that is decoded on the way, it says nothing.
+        declared = None if self._payload.decodes else self._message.content_length
+        if limit and declared is not None and declared > limit:
+            raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=declared)
 
     async def text(self) -> str:
         """Read the whole body as text in the declared charset, or UTF-8.
@@ -504,7 +510,7 @@ class BaseRequest(State):
         data = await self.read()
         charset = self.charset or "utf-8"
         try:
-            return data.decode(charset)
+            return decode_text(data, charset)
         except (LookupError, ValueError) as exc:
             raise RequestDecodeError(text=f"The request body is not text in {charset!r}") from exc
 
@@ -519,7 +525,106 @@ class BaseRequest(State):
         try:
             return loads(text)
         except (ValueError, RecursionError) as exc:
-            raise _InvalidJSON(exc) from exc
+            raise InvalidJSON(exc) from exc
+
+    async def post(
+        self, max_size: int | None = None, upload_to: UploadTo | None = None
+    ) -> MultiDictProxy[FormValue]:
+        """Read the body as a form, and keep it: ``application/x-www-form-urlencoded`` or ``multipart/form-data``.
+
+        Fields are str; files are FileField; a part without a file name whose type is not text is bytearray. Without a
+        Content-Type the body is taken for urlencoded; with any other there are no fields. Files are kept in memory up
+        to 1 MiB each, then on disk, and are closed when the response has been sent. Safe to call again; cancelled, it
+        leaves nothing behind, and the body is lost.
+
+        Args:
+            max_size: Most bytes of the body; client_max_size by default, 0 is no limit.
+            upload_to: Gets the name of each file and returns the path to write it to, or None for a temporary file; it
+                may be a coroutine function. The name is the last component of what the client sent, and still its
+                choice: it may be ``""`` or that of a file that exists, which would be overwritten. What was written is
+                removed again if the form turns out to be unusable.
+
+        Raises:
+            TypeError, ValueError: max_size is not an int from 0 on.
+            RequestDecodeError: The form is malformed. A 400 and a ValueError.
+            HTTPRequestEntityTooLarge: It has more than max_size bytes or client_max_fields fields.
+            RuntimeError: Part of the body was read from ``content`` before.
+            OSError: A file cannot be written.
+            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
+        """
+        if self._post is None:
+            limit = self._client_max_size
+            if max_size is not None:
+                limit = check_count("max_size", max_size, 0)
+            form: MultiDict[FormValue] = MultiDict()
+            media_type = self.content_type
+            if media_type == "multipart/form-data":
+                from .forms import read_multipart
+
+                form = await read_multipart(self, self._whole_or_stream(limit), limit, upload_to)
+            elif media_type == _URLENCODED or "Content-Type" not in self.headers:
+                from .urlencoded import read_urlencoded
+
+                if self._read_bytes is None:
+                    self._read_bytes = await self._read_within(limit)
+                elif limit and len(self._read_bytes) > limit:
+                    raise HTTPRequestEntityTooLarge(max_size=limit)
+                form = read_urlencoded(
+                    self._read_bytes, self.charset or "utf-8", self._client_max_fields
+                )
+            self._post = MultiDictProxy(form)
+        return self._post
+
+    async def multipart(self) -> MultipartReader:
+        """Return a reader of the parts of a multipart body, which reads no faster than it is asked to.
+
+        A part that is read whole may have client_max_size bytes; what is read piece by piece has no limit.
+
+        Raises:
+            RequestDecodeError: Content-Type is not multipart, or has no usable boundary. A 400 and a ValueError.
+            RuntimeError: Part of the body was read from ``content`` before.
+        """
+        from .multipart import MultipartReader
+
+        content = self._whole_or_stream(0)
+        return MultipartReader(self.headers, content, client_max_size=self._client_max_size)
+
+    def _whole_or_stream(self, limit: int) -> BodySource:
+        """Return where to read the body: its stream, or what was read of it already."""
+        if self._read_bytes is None:
+            self._check_unread(limit)
+            return self._payload
+        from .multipart import WholeBody
+
+        return WholeBody(self._read_bytes)
+
+    async def data(
+        self, raise_errors: bool = False
+    ) -> MultiDictProxy[FormValue] | str | bytes | Any:
+        """Read the body as what its Content-Type says: a form as post() does, JSON, text, or else bytes.
+
+        Args:
+            raise_errors: Raise RequestDecodeError for a body that is not what its type says, instead of returning its
+                bytes.
+
+        Raises:
+            As read() does.
+        """
+        if self._post is not None:
+            return self._post
+        data = await self.read()
+        media_type = self.content_type
+        try:
+            if media_type in (_URLENCODED, "multipart/form-data"):
+                return await self.post()
+            if media_type == "application/json" or media_type.endswith("+json"):
+                return await self.json()
+            if media_type.startswith("text/"):
+                return await self.text()
+        except RequestDecodeError:
+            if raise_errors:
+                raise
+        return data
 
 
 Request = BaseRequest

@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
 
+from .encoded_body import LARGE, encode_whole
 from .keys import State
+from .options import check_count
 from .payload import Payload, as_payload
+from .protocol.content_coding import ContentCoding, available, choose
+from .protocol.content_encoder import Encoder, make_encoder
 from .protocol.head import HttpVersion11
 from .protocol.headers import contains_token
 from .protocol.serializer import (
@@ -45,6 +49,12 @@ _JOIN_LIMIT: Final = 65536
 # Up to the digits of Content-Length, the digits, what follows.
 _HEAD: Final = b"%b%d%b"
 _UNTYPED_HEAD: Final = b"%b%d\r\nContent-Type: application/octet-stream%b"
+
+# zlib.Z_FIXED; the strategies are numbers from 0 on.
+_LAST_STRATEGY: Final = 4
+
+# Their content is not there, empty, or part of what was not compressed.
+_NEVER_COMPRESSED: Final = frozenset((204, 205, 206, 304))
 
 # Their responses have no body, and what Content-Length says of it is another matter.
 _BODILESS_METHODS: Final = frozenset(("HEAD", "CONNECT"))
@@ -87,6 +97,11 @@ class StreamResponse(State, ResponseFields):
     _writer: ResponseWriter | None = None
     _ended = False
     _body_length = 0
+    # What was asked for - None is whatever the client likes best - and zlib's strategy.
+    _compression: tuple[ContentCoding | None, int | None] | None = None
+    # What was chosen, when that has been done.
+    _coding: ContentCoding | None = None
+    _executor: Executor | None = None
 
     def __init__(
         self, *, status: int = 200, reason: str | None = None, headers: Headers | None = None
@@ -195,6 +210,52 @@ class StreamResponse(State, ResponseFields):
         self._chunked = True
         self._plain = False
 
+    @property
+    def compression(self) -> bool:
+        """Whether compression was asked for."""
+        return self._compression is not None
+
+    def enable_compression(
+        self, force: ContentCoding | bool | None = None, strategy: int | None = None
+    ) -> None:
+        """Compress the body, if there is one, and say so in Content-Encoding (RFC 9110 §8.4).
+
+        Without ``force``, the client gets what it weighs highest in Accept-Encoding, and of equals the first of
+        deflate, gzip, br and zstd (the last two if the extra ``compress`` is installed); nothing is compressed if it
+        accepts none or does not say. Caches are told by ``Vary: Accept-Encoding``.
+
+        A body that is all there keeps a Content-Length, the one of what is sent; any other is sent in chunks, and the
+        client gets what was written in a turn of the loop after that turn. A strong ETag becomes a weak one. Nothing
+        happens to a response with status 204, 205, 206 or 304, with an empty body, or with a Content-Encoding of its
+        own. Large bodies are compressed in a thread.
+
+        Args:
+            force: What to use whatever the client accepts. A bool is deprecated: True is deflate, False identity.
+            strategy: A ``zlib.Z_...`` constant for gzip and deflate; zlib's default strategy if None.
+
+        Raises:
+            RuntimeError: ``force`` is a coding for which nothing is installed.
+            TypeError: ``force`` is not a ContentCoding, or ``strategy`` not an int.
+            ValueError: ``strategy`` is no strategy of zlib.
+        """
+        if isinstance(force, bool):
+            warnings.warn(
+                "Using boolean for force is deprecated, pass a ContentCoding",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            force = ContentCoding.deflate if force else ContentCoding.identity
+        if force is not None and not isinstance(force, ContentCoding):
+            raise TypeError(f"force must be a ContentCoding, not {type(force).__name__}")
+        if strategy is not None and check_count("strategy", strategy, 0) > _LAST_STRATEGY:
+            raise ValueError(f"strategy must be a strategy of zlib: {strategy!r}")
+        if force in (ContentCoding.br, ContentCoding.zstd) and force not in available():
+            raise RuntimeError(
+                f"nothing installed here encodes {force.value}: install lowlevel[compress]"
+            )
+        self._compression = force, strategy
+        self._plain = False
+
     # Sending.
 
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
@@ -215,10 +276,15 @@ class StreamResponse(State, ResponseFields):
             return self._writer
         writer = request.writer
         try:
+            encoder = None
+            if self._compression is not None or writer.before_head is not None:
+                encoder = await self._start_coding(request)
             framing, length = self._complete_head(request)
             tail = self._declare_persistence(request, framing)
             head = serialize_head(request.version, self._status, self._reason, self.headers, tail)
             writer.send_head(head, framing, length)
+            if encoder is not None and (framing is CHUNKED or framing is UNTIL_CLOSE):
+                writer.encode_with(encoder, self._executor)
         except BaseException:
             await self._release()
             raise
@@ -229,6 +295,51 @@ class StreamResponse(State, ResponseFields):
 
     async def _release(self) -> None:
         """Let go of what the body holds, since it will not be sent."""
+
+    # Compression.
+
+    def _choose_coding(self, request: BaseRequest) -> ContentCoding | None:
+        """Decide how the body is compressed, None for not at all; say what caches and validators have to know.
+
+        Asked again, it says the same, unless status, body or Content-Encoding have changed.
+        """
+        before_head = request.writer.before_head
+        if before_head is not None:
+            before_head(self)
+        if self._compression is None or not self._may_be_coded(request):
+            return None
+        forced = self._compression[0]
+        if forced is None:
+            chosen = choose(request.headers.getall("Accept-Encoding", ()), available())
+            self._vary_by("Accept-Encoding")
+        else:
+            chosen = forced
+        if chosen is None or chosen is ContentCoding.identity:
+            return None
+        etag = self.headers.get("ETag")
+        if etag is not None and etag.startswith('"'):
+            # It is not the same bytes any more (RFC 9110 §8.8.3.3).
+            self.headers["ETag"] = f"W/{etag}"
+        return chosen
+
+    def _may_be_coded(self, request: BaseRequest) -> bool:
+        status = self._status
+        return (
+            status >= 200
+            and status not in _NEVER_COMPRESSED
+            and not (request.method == "CONNECT" and status < 300)
+            and "Content-Encoding" not in self.headers
+        )
+
+    async def _start_coding(self, request: BaseRequest) -> Encoder | None:
+        """Declare a coding, if there is to be one; return what the body has to go through."""
+        coding = self._choose_coding(request)
+        if coding is None or self._compression is None:
+            return None
+        encoder = make_encoder(coding, self._compression[1])
+        self.headers.popall("Content-Length", None)
+        self._coding = coding
+        return encoder
 
     async def write(self, data: Data) -> None:
         """Send a piece of the body; wait while the client does not read. Empty data has no effect.
@@ -301,6 +412,8 @@ class StreamResponse(State, ResponseFields):
         if self._cookies:
             for morsel in self._cookies.values():
                 headers.add("Set-Cookie", morsel.OutputString())
+        if self._coding is not None:
+            headers["Content-Encoding"] = self._coding.value
         framing = frame(
             request.method, self._status, request.version, length, self._in_chunks(request)
         )
@@ -381,16 +494,19 @@ class Response(StreamResponse):
         headers: Header fields, a mapping or pairs; copied.
         content_type: The media type, without charset; ``text/plain`` for text by default.
         charset: The charset of the body.
-        zlib_executor_size: Taken for aiohttp's callers.
-        zlib_executor: Taken for aiohttp's callers.
+        zlib_executor_size: A body of more bytes is compressed in a thread, if it is compressed.
+        zlib_executor: Where that thread is; the default executor of the loop if None.
 
     Raises:
         ValueError: Both body and text; a charset in content_type; a Content-Type field beside content_type or
             charset; a body of no known type; CR, LF or NUL in the reason.
-        TypeError: ``text`` is not a str.
+        TypeError: ``text`` is not a str, or ``zlib_executor_size`` not an int.
     """
 
     _body: bytes | bytearray | Payload | None = None
+    # What it became, if it was all there when it was compressed.
+    _encoded: bytes | None = None
+    _zlib_executor_size = LARGE
 
     def __init__(
         self,
@@ -407,6 +523,10 @@ class Response(StreamResponse):
     ) -> None:
         if status != 200 or reason is not None:
             self._set_status(status, reason)
+        if zlib_executor_size is not None:
+            self._zlib_executor_size = check_count("zlib_executor_size", zlib_executor_size, 0)
+        if zlib_executor is not None:
+            self._executor = zlib_executor
         if type(text) is str and body is None and headers is None and charset is None:
             self._type = _text_type(content_type)
             self._body = text.encode()
@@ -568,11 +688,29 @@ class Response(StreamResponse):
         given = super()._declared_length(request)
         if given is not None or self._chunked:
             return given
-        length = self.content_length
+        length = self.content_length if self._coding is None else self._encoded_length
         # A missing body says nothing of the length that GET would have told (RFC 9110 §8.6).
         if self._body is not None or (self._status != 304 and request.method != "HEAD"):
             self._set_field("Content-Length", None if length is None else str(length))
         return length
+
+    def _may_be_coded(self, request: BaseRequest) -> bool:
+        # An empty body would only become longer.
+        return bool(self._body) and super()._may_be_coded(request)
+
+    async def _start_coding(self, request: BaseRequest) -> Encoder | None:
+        encoder = await super()._start_coding(request)
+        body = self._body
+        if encoder is None or body is None or isinstance(body, Payload) or self._chunked:
+            return encoder
+        self._encoded = await encode_whole(
+            encoder, bytes(body), self._zlib_executor_size, self._executor
+        )
+        return None
+
+    @property
+    def _encoded_length(self) -> int | None:
+        return None if self._encoded is None else len(self._encoded)
 
     async def write_eof(self, data: Data = b"") -> None:
         """Send the body and end the response. Again: no effect.
@@ -588,7 +726,7 @@ class Response(StreamResponse):
             raise AssertionError(f"data arg is not supported, got {data!r}")
         body, writer = self._body, self._writer
         if not isinstance(body, Payload):
-            await super().write_eof(body or b"")
+            await super().write_eof((body if self._encoded is None else self._encoded) or b"")
             return
         try:
             if writer is not None and not writer.full:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from http.cookies import SimpleCookie
-from typing import Final
+from typing import Any, Final
 
 from multidict import CIMultiDict
 
 from .protocol import headers as fields
+from .protocol.cookie_jar import CookieJar
 from .protocol.headers import ETAG_ANY, ETag, check_field
+from .protocol.set_cookie import check_attribute, check_name, has_prefix, samesite_of
 
 __all__ = ("Headers", "ResponseFields")
 
@@ -53,6 +55,14 @@ class ResponseFields:
             self.headers.pop(name, None)
         else:
             self.headers[name] = value
+
+    def _vary_by(self, name: str) -> None:
+        """Tell caches that the response depends on a field of the request (RFC 9110 §12.5.5)."""
+        values = self.headers.getall("Vary", [])
+        if not any(
+            fields.contains_token(value, token) for value in values for token in (name, "*")
+        ):
+            self.headers["Vary"] = ", ".join([*values, name])
 
     # Content-Type.
 
@@ -172,7 +182,7 @@ class ResponseFields:
         """The cookies to set, one Set-Cookie field each (RFC 6265 §4.1)."""
         if self._cookies is None:
             self._plain = False
-            self._cookies = SimpleCookie()
+            self._cookies = CookieJar()
         return self._cookies
 
     def set_cookie(
@@ -180,9 +190,9 @@ class ResponseFields:
         name: str,
         value: str,
         *,
-        expires: str | None = None,
+        expires: datetime | str | None = None,
         domain: str | None = None,
-        max_age: int | str | None = None,
+        max_age: timedelta | int | str | None = None,
         path: str = "/",
         secure: bool | None = None,
         httponly: bool | None = None,
@@ -193,44 +203,39 @@ class ResponseFields:
         """Set a cookie, or a new value of one: attributes not given stay, but for its lifetime.
 
         Args:
-            expires: The end of its life as an HTTP date.
+            name: A token; with the prefix ``__Secure-`` the cookie must be secure, with ``__Host-`` also
+                have the path ``/`` and no domain, or browsers would refuse it (6265bis §4.1.3).
+            expires: The end of its life: a datetime, taken for UTC without a time zone, or an HTTP date.
             domain: Hosts that get it.
-            max_age: Seconds it lives.
+            max_age: Seconds it lives, or a timedelta.
             path: Paths that get it.
             secure: Only over TLS.
             httponly: Not for scripts.
             version: A decimal number, for old clients.
-            samesite: ``"Strict"``, ``"Lax"`` or ``"None"``.
-            partitioned: Kept apart by top-level site; needs Python 3.14.
+            samesite: ``"Strict"``, ``"Lax"`` or ``"None"``, in any case. Browsers want ``"None"`` to be secure.
+            partitioned: Kept apart by top-level site. Browsers want it to be secure.
 
         Raises:
-            ValueError: CR, LF or NUL in the value or in an attribute.
-            http.cookies.CookieError: The name cannot be one, or ``partitioned`` is not known to this Python.
+            ValueError: CR, LF or NUL in the value; a control character or a semicolon in an attribute; another
+                ``samesite``; a prefix of the name that the attributes do not keep. Nothing is set then.
+            http.cookies.CookieError: The name cannot be one.
         """
-        for setting in (value, expires, domain, max_age, path, version, samesite):
-            if isinstance(setting, str):
-                check_field("Set-Cookie", setting)
-        cookies = self.cookies
-        cookies[name] = value
-        morsel = cookies[name]
-        if expires is None and morsel["expires"] == _EPOCH:
-            morsel["expires"] = ""
-        if max_age is None:
-            morsel["max-age"] = ""
-        morsel["path"] = path
+        lasting = dict(self.cookies.get(name, ()))
+        lasting["max-age"] = ""
+        if lasting.get("expires") == _EPOCH:
+            lasting["expires"] = ""
         given = {
             "expires": expires,
             "domain": domain,
-            "max-age": None if max_age is None else str(max_age),
+            "max-age": max_age,
+            "path": path,
             "secure": secure,
             "httponly": httponly,
             "version": version,
             "samesite": samesite,
             "partitioned": partitioned,
         }
-        for attribute, setting in given.items():
-            if setting is not None:
-                morsel[attribute] = setting
+        self._put_cookie(name, value, lasting, given)
 
     def del_cookie(
         self,
@@ -241,17 +246,59 @@ class ResponseFields:
         secure: bool | None = None,
         httponly: bool | None = None,
         samesite: str | None = None,
+        partitioned: bool | None = None,
     ) -> None:
-        """Tell the client to drop a cookie; domain and path must be those it was set with."""
-        self.cookies.pop(name, None)
-        self.set_cookie(
+        """Tell the client to drop a cookie; domain, path and partitioned must be those it was set with.
+
+        One whose name starts with ``__Secure-`` or ``__Host-`` is secure by itself: browsers want that of its end, too.
+
+        Raises:
+            ValueError: as set_cookie does.
+        """
+        if secure is None and has_prefix(name):
+            secure = True
+        given = {
+            "expires": _EPOCH,
+            "domain": domain,
+            "max-age": 0,
+            "path": path,
+            "secure": secure,
+            "httponly": httponly,
+            "samesite": samesite,
+            "partitioned": partitioned,
+        }
+        self._put_cookie(name, "", {}, given)
+
+    def _put_cookie(
+        self, name: str, value: str, lasting: dict[str, Any], given: dict[str, Any]
+    ) -> None:
+        """Set a cookie with the attributes ``given``, unless None, over those that last; or raise, and set nothing."""
+        if isinstance(value, str):
+            check_field("Set-Cookie", value)
+        attributes = dict(lasting)
+        for key, setting in given.items():
+            if setting is not None:
+                attributes[key] = _attribute(key, setting)
+        check_name(
             name,
-            "",
-            max_age=0,
-            expires=_EPOCH,
-            domain=domain,
-            path=path,
-            secure=secure,
-            httponly=httponly,
-            samesite=samesite,
+            secure=bool(attributes.get("secure")),
+            path=attributes.get("path"),
+            domain=attributes.get("domain"),
         )
+        fresh = CookieJar()
+        fresh[name] = value
+        fresh[name].update(attributes)
+        self.cookies[name] = fresh[name]
+
+
+def _attribute(key: str, setting: Any) -> Any:
+    """Return the value of an attribute of a cookie as Morsel keeps it."""
+    if isinstance(setting, datetime):
+        setting = fields.format_http_date(setting)
+    elif isinstance(setting, timedelta):
+        setting = int(setting.total_seconds())
+    if isinstance(setting, bool):
+        return setting
+    text = str(setting)
+    check_attribute(key, text)
+    return samesite_of(text) if key == "samesite" and text else text

@@ -94,7 +94,9 @@ class Server:
         max_headers: Most header fields; then 431.
         max_pipelined: Most requests of a connection that wait for their turn; then it is not read from.
         read_bufsize: Half the bytes of a body that are buffered before its client is not read from.
-        auto_decompress: Taken for aiohttp's callers; bodies are handed out as they come.
+        auto_decompress: Take content codings off bodies of requests while they are read: gzip, deflate, and with the
+            extra ``compress`` br and zstd. An unknown one is a 415 when the body is read, bad data a 400.
+            ``client_max_size`` then counts what is read, not what came. False hands bodies out as they come.
         tcp_keepalive: Set SO_KEEPALIVE.
         debug: Show tracebacks to clients, and log disconnects.
         access_log: The logger of requests; None for no access log.

@@ -1,14 +1,23 @@
-"""What the socket below a transport is asked for directly, and what is kept from it."""
+"""What the system is asked for directly, about sockets and files, and what is kept from a transport."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ("WatchedTransport", "probe", "reset", "set_keepalive")
+try:
+    from fcntl import ioctl as _ioctl
+    from termios import TIOCOUTQ as _OUTPUT_QUEUE
+except ImportError:  # not on Windows
+    _ioctl = None  # type: ignore[assignment]
+
+__all__ = ("WatchedTransport", "is_cached", "probe", "reset", "set_keepalive", "unsent_size")
 
 # A peer that has sent FIN may only have closed its sending half, or may be gone altogether. Probes tell: a socket
 # that is really closed answers them with RST, at the latest when its own system has forgotten it. Seconds until the
@@ -50,6 +59,29 @@ def reset(transport: asyncio.Transport) -> None:
     if sock is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def unsent_size(transport: asyncio.Transport) -> int:
+    """Return how many bytes the peer has not confirmed, as far as the system tells: those of the transport at least.
+
+    The transport alone would not do: a socket takes no more until about a third of its buffer, which may have
+    megabytes, has gone, and to a slow client that takes minutes.
+    """
+    size = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    if sock is not None and _ioctl is not None:
+        with contextlib.suppress(OSError):
+            size += int.from_bytes(_ioctl(sock.fileno(), _OUTPUT_QUEUE, bytes(4)), sys.byteorder)
+    return size
+
+
+def is_cached(fd: int, offset: int) -> bool:
+    """Whether a byte of a file is in memory, and those shortly before it are likely to be."""
+    try:
+        os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except (AttributeError, OSError):  # not on every system, nor every file system
+        return False
+    return True
 
 
 class WatchedTransport(asyncio.Transport):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final
 
 from .channel import Channel, Upgraded
+from .encoded_body import BodyEncoder
+from .protocol.content_encoder import Encoder
 from .protocol.serializer import CHUNKED, LAST_CHUNK, LENGTH, NONE, SILENT, Framing
 
 if TYPE_CHECKING:
@@ -31,17 +35,29 @@ class ResponseWriter:
         output_size: How many bytes were written, framing included.
         framing: The framing of the response, None until its head was sent.
         response: The response whose head was sent.
+        before_head: Called with a response before its head is made: a last chance to compress it.
     """
 
-    __slots__ = ("_channel", "_ended", "_left", "framing", "output_size", "response")
+    __slots__ = (
+        "_channel",
+        "_encoder",
+        "_ended",
+        "_left",
+        "before_head",
+        "framing",
+        "output_size",
+        "response",
+    )
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self.output_size = 0
         self.framing: Framing | None = None
         self.response: StreamResponse | None = None
+        self.before_head: Callable[[StreamResponse], None] | None = None
         self._left = 0
         self._ended = False
+        self._encoder: BodyEncoder | None = None
 
     @property
     def ended(self) -> bool:
@@ -68,6 +84,15 @@ class ResponseWriter:
         self.framing = framing
         self._left = length or 0
 
+    def encode_with(self, encoder: Encoder, executor: Executor | None) -> None:
+        """Let the body, which has no declared length, go through an encoder; the executor does what is large."""
+        self._encoder = BodyEncoder(encoder, executor, self._send_encoded)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether what is written is not what is sent."""
+        return self._encoder is not None
+
     def upgrade(self, head: bytes, upgraded: Upgraded, write_limit: int) -> None:
         """Send the head of a 101, and let ``upgraded`` have the connection.
 
@@ -85,6 +110,8 @@ class ResponseWriter:
         """Let no more be sent, since it cannot arrive."""
         self._ended = True
         self.response = None
+        if self._encoder is not None:
+            self._encoder.close()
 
     async def write(self, data: Data) -> None:
         """Send a piece of the body; wait while the client does not read. Cancelling loses nothing already sent.
@@ -102,7 +129,12 @@ class ResponseWriter:
         """Send the last piece and the end of the body. Again: no effect."""
         if self._ended:
             return
-        self.put(data)
+        if self._encoder is not None:
+            await self._encoder.finish(bytes(data))
+        else:
+            self.put(data)
+        if self._ended:
+            return
         if self.end():
             await self._channel.drain()
 
@@ -112,6 +144,8 @@ class ResponseWriter:
 
     async def pause(self) -> None:
         """Do what put() asked for."""
+        if self._encoder is not None:
+            await self._encoder.pause()
         if self.full:
             # A handler that writes without end what nobody gets must not keep everybody else waiting.
             await asyncio.sleep(0)
@@ -124,6 +158,8 @@ class ResponseWriter:
         if type(data) is not bytes:
             # Copied, since its owner may go on to change it; and the length of a memoryview need not count bytes.
             data = bytes(data)
+        if self._encoder is not None:
+            return self._encoder.put(data)
         size = len(data)
         framing = self.framing
         if framing is CHUNKED and 0 < size < _LARGE:
@@ -146,6 +182,28 @@ class ResponseWriter:
             self._channel.note_interim()
         self.output_size += size
         return self._channel.send(data) if size < _LARGE else self._channel.send_parts([data])
+
+    def _send_encoded(self, data: bytes) -> bool:
+        if self.framing is CHUNKED:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        size = len(data)
+        self.output_size += size
+        return self._channel.send(data) if size < _LARGE else self._channel.send_parts([data])
+
+    async def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Let the system send part of an open file as a piece of the body; return how many bytes it sent.
+
+        Fewer than asked for, or none, means that the rest is to be sent in another way.
+
+        Raises:
+            ConnectionResetError: The client has gone.
+        """
+        if self.framing is not LENGTH:
+            return 0
+        sent = await self._channel.send_file(fd, offset, min(count, self._left))
+        self._left -= sent
+        self.output_size += sent
+        return sent
 
     def end(self) -> bool:
         """Send the end of the body without waiting; return whether to drain.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from http.cookies import CookieError, SimpleCookie
+from typing import Any
 
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 
 import lowlevel as web
+from tests.support import Answer, Peer, request, serving
 
 BOTH = pytest.mark.parametrize("kind", [web.StreamResponse, web.Response])
 
@@ -324,14 +325,144 @@ def test_values_of_cookies_are_quoted_where_needed(value: object, text: str) -> 
     assert set_cookies(response) == [f"n={text}; Path=/"]
 
 
-def test_partitioned_needs_a_python_that_knows_it() -> None:
+def test_partitioned_is_known_to_every_python() -> None:
     response = web.Response()
-    if sys.version_info >= (3, 14):
-        response.set_cookie("n", "v", partitioned=True)
-        assert set_cookies(response) == ["n=v; Partitioned; Path=/"]
-    else:
-        with pytest.raises(CookieError):
-            response.set_cookie("n", "v", partitioned=True)
+    response.set_cookie("n", "v", partitioned=True)
+    assert set_cookies(response) == ["n=v; Partitioned; Path=/"]
+    response.set_cookie("n", "w")
+    assert set_cookies(response) == ["n=w; Partitioned; Path=/"]
+    response.set_cookie("n", "w", partitioned=False)
+    assert set_cookies(response) == ["n=w; Path=/"]
+
+
+def test_partitioned_of_a_cookie_set_by_hand() -> None:
+    response = web.Response()
+    response.cookies["n"] = "v"
+    response.cookies["n"]["partitioned"] = True
+    assert set_cookies(response) == ["n=v; Partitioned"]
+    response.set_cookie("n", "w", path="/p")
+    assert set_cookies(response) == ["n=w; Partitioned; Path=/p"]
+
+
+MOMENT = datetime(2021, 6, 9, 10, 18, 14, 999999, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [MOMENT, MOMENT.replace(tzinfo=None), MOMENT.astimezone(timezone(timedelta(hours=-3)))],
+)
+def test_expires_of_a_datetime(expires: datetime) -> None:
+    response = web.Response()
+    response.set_cookie("n", "v", expires=expires)
+    assert set_cookies(response) == ["n=v; expires=Wed, 09 Jun 2021 10:18:14 GMT; Path=/"]
+
+
+@pytest.mark.parametrize(
+    ("max_age", "seconds"),
+    [(timedelta(days=1), 86400), (timedelta(seconds=1.9), 1), (timedelta(0), 0)],
+)
+def test_max_age_of_a_timedelta(max_age: timedelta, seconds: int) -> None:
+    response = web.Response()
+    response.set_cookie("n", "v", max_age=max_age)
+    assert set_cookies(response) == [f"n=v; Max-Age={seconds}; Path=/"]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"), [("lax", "Lax"), ("STRICT", "Strict"), ("None", "None"), ("nONE", "None")]
+)
+def test_samesite_in_any_case(given: str, written: str) -> None:
+    response = web.Response()
+    response.set_cookie("n", "v", samesite=given)
+    assert set_cookies(response) == [f"n=v; Path=/; SameSite={written}"]
+
+
+@pytest.mark.parametrize("value", ["no", "Laxest", " Lax"])
+def test_values_that_samesite_does_not_have(value: str) -> None:
+    response = web.Response()
+    with pytest.raises(ValueError, match="samesite must be"):
+        response.set_cookie("n", "v", samesite=value)
+    with pytest.raises(ValueError, match="samesite must be"):
+        response.del_cookie("n", samesite=value)
+    assert set_cookies(response) == []
+
+
+def test_an_empty_samesite_takes_it_away() -> None:
+    response = web.Response()
+    response.set_cookie("n", "v", samesite="Lax")
+    response.set_cookie("n", "v", samesite="")
+    assert set_cookies(response) == ["n=v; Path=/"]
+
+
+# 6265bis §4.1.3: prefixes of names.
+
+
+@pytest.mark.parametrize("name", ["__Secure-n", "__Host-n", "__SECURE-n", "__host-n"])
+def test_names_with_a_prefix_must_be_secure(name: str) -> None:
+    response = web.Response()
+    for secure in (None, False):
+        with pytest.raises(ValueError, match="needs secure=True"):
+            response.set_cookie(name, "v", secure=secure)
+    assert set_cookies(response) == []
+    response.set_cookie(name, "v", secure=True)
+    # What lasts, counts.
+    response.set_cookie(name, "w")
+    assert set_cookies(response) == [f"{name}=w; Path=/; Secure"]
+    with pytest.raises(ValueError, match="needs secure=True"):
+        response.set_cookie(name, "x", secure=False)
+    assert set_cookies(response) == [f"{name}=w; Path=/; Secure"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"path": "/p"}, "needs path='/'"), ({"domain": "e.org"}, "must have no domain")],
+)
+def test_the_prefix_of_one_host(options: dict[str, str], message: str) -> None:
+    response = web.Response()
+    with pytest.raises(ValueError, match=message):
+        response.set_cookie("__Host-n", "v", secure=True, **options)
+    with pytest.raises(ValueError, match=message):
+        response.del_cookie("__Host-n", **options)
+    assert set_cookies(response) == []
+    response.set_cookie("__Secure-n", "v", secure=True, **options)
+    assert len(set_cookies(response)) == 1
+
+
+def test_a_domain_set_by_hand_counts() -> None:
+    response = web.Response()
+    response.cookies["__Host-n"] = "v"
+    response.cookies["__Host-n"]["domain"] = "e.org"
+    with pytest.raises(ValueError, match="must have no domain"):
+        response.set_cookie("__Host-n", "w", secure=True)
+
+
+@pytest.mark.parametrize("name", ["__Secure-n", "__Host-n", "__hOST-n"])
+def test_deleting_a_name_with_a_prefix_is_secure_by_itself(name: str) -> None:
+    response = web.Response()
+    response.del_cookie(name)
+    assert set_cookies(response) == [
+        f'{name}=""; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/; Secure'
+    ]
+    with pytest.raises(ValueError, match="needs secure=True"):
+        response.del_cookie(name, secure=False)
+
+
+def test_deleting_a_partitioned_cookie() -> None:
+    response = web.Response()
+    response.del_cookie("n", partitioned=True, secure=True)
+    assert set_cookies(response) == [
+        'n=""; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Partitioned; Path=/; Secure'
+    ]
+
+
+def test_what_is_refused_leaves_the_cookie_as_it_was() -> None:
+    response = web.Response()
+    response.set_cookie("n", "v", max_age=10)
+    for options in ({"path": "/\r"}, {"path": "/;"}, {"samesite": "no"}):
+        with pytest.raises(ValueError, match=r"CR, LF|semicolon|samesite"):
+            response.set_cookie("n", "w", **options)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"CR, LF|semicolon|samesite"):
+            response.del_cookie("n", **options)  # type: ignore[arg-type]
+    assert set_cookies(response) == ["n=v; Max-Age=10; Path=/"]
 
 
 def test_several_cookies_keep_their_order() -> None:
@@ -412,3 +543,75 @@ def test_cookies_that_would_inject_a_header_are_refused(where: str, bad: str) ->
 def test_deleting_with_a_path_that_would_inject_a_header_is_refused() -> None:
     with pytest.raises(ValueError, match="CR, LF or NUL"):
         web.Response().del_cookie("n", path="/\r\nX: y")
+
+
+# Faults of peers.
+
+
+@pytest.mark.parametrize("evil", [";", "/; Domain=evil", "a; Secure", "\x01", "\t", "\x7f"])
+@pytest.mark.parametrize("where", ["path", "domain", "expires", "max_age", "samesite", "version"])
+def test_cve_2024_47764_an_attribute_cannot_become_two(where: str, evil: str) -> None:
+    """The cookie package of npm wrote names, paths and domains as they were, with attributes in them."""
+    response = web.Response()
+    options: dict[str, Any] = {where: evil}
+    with pytest.raises(ValueError, match="control character or a semicolon"):
+        response.set_cookie("n", "v", **options)
+    assert set_cookies(response) == []
+
+
+async def ask(handler: object, target: str = "/") -> Answer:
+    async with serving(handler) as server, Peer.connect(server.port) as peer:
+        return await peer.ask(request("GET", target))
+
+
+async def test_cve_2016_9964_a_redirect_injects_no_field() -> None:
+    """Bottle sent line breaks in a Location, which is often made of what the client asked for."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        raise web.HTTPFound(request.query["to"])
+
+    answer = await ask(handler, "/?to=/%0d%0aX-Evil:%201%0d%0a%0d%0a<script>")
+    assert answer.status in (302, 500)
+    assert "x-evil" not in answer.headers
+    assert b"<script>" not in answer.body
+
+
+@pytest.mark.parametrize("evil", ["1\r\nX-Evil: 1", "1\nX-Evil: 1", "1\rX-Evil: 1", "1\0"])
+@pytest.mark.parametrize("where", ["name", "value", "content type", "etag", "charset"])
+async def test_cve_2026_0865_fields_inject_no_field(
+    where: str, evil: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """wsgiref took line breaks in names and values of header fields."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        match where:
+            case "name":
+                response.headers[f"X-{evil}"] = "1"
+            case "value":
+                response.headers["X-Name"] = evil
+            case "content type":
+                response.content_type = f"text/{evil}"
+            case "charset":
+                response.content_type = "text/plain"
+                response.charset = evil
+            case "etag":
+                response.headers["ETag"] = f'"{evil}"'
+        await response.prepare(request)
+        return response
+
+    answer = await ask(handler)
+    assert answer.status == 500
+    assert b"x-evil" not in answer.head.lower()
+    assert "ValueError" in caplog.text
+
+
+@pytest.mark.parametrize("evil", ["OK\r\nX-Evil: 1", "OK\nX-Evil: 1", "OK\rX-Evil: 1"])
+def test_cve_2026_34519_a_reason_injects_no_field(evil: str) -> None:
+    """aiohttp let line breaks through in the reason of a Response."""
+    with pytest.raises(ValueError, match="Reason cannot contain"):
+        web.Response(reason=evil)
+    with pytest.raises(ValueError, match="Reason cannot contain"):
+        web.Response().set_status(200, evil)
+    with pytest.raises(ValueError, match="Reason cannot contain"):
+        web.HTTPOk(reason=evil)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ("cookie_pairs", "parse_cookie")
+__all__ = ("cookie_pairs", "cookie_values", "is_cookie_name", "parse_cookie", "unquote_value")
 
 # A value in quotes may hold semicolons, but only if it is closed and nothing follows but the end of
 # the pair; otherwise a quote is a character like any other. Browsers never send such values: for
@@ -22,8 +22,8 @@ _pairs: Final = re.compile(
     r'([^=;]*+)(?:=[ \t]*+("(?:[^"\\]++|\\.)*+"(?=[ \t]*+(?:;|\Z))|[^;]*+))?+[ \t]*+(?:;|\Z)',
     re.DOTALL,
 ).finditer
-# Printable ASCII without space, quote, comma, semicolon, equals sign and backslash.
-_is_name: Final = re.compile(r"[!#-+\-.-:<>-\[\]-~]++").fullmatch
+is_cookie_name: Final = re.compile(r"[!#-+\-.-:<>-\[\]-~]++").fullmatch
+"""Match printable ASCII without space, quote, comma, semicolon, equals sign and backslash."""
 _escape: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
 
 
@@ -40,15 +40,30 @@ def parse_cookie(value: str) -> dict[str, str]:
     return dict(cookie_pairs(value))
 
 
+def cookie_values(value: str) -> dict[str, list[str]]:
+    """Read the value of a ``Cookie`` field (RFC 6265 §4.2, §5.4); never raises.
+
+    Returns:
+        All values of each name in the order they came, and otherwise what ``request.cookies`` has: a cookie without
+        a value, or without even an equals sign, has the value ``""``; a value in quotes is unquoted, escapes undone;
+        a cookie whose name is empty, or has in it a character that is not printable ASCII, a space, a quote, a comma
+        or a backslash, is left out.
+    """
+    cookies: dict[str, list[str]] = {}
+    for name, text in cookie_pairs(value):
+        cookies.setdefault(name, []).append(text)
+    return cookies
+
+
 def cookie_pairs(value: str) -> Iterator[tuple[str, str]]:
     """Yield name and value of every cookie that ``parse_cookie`` would read, in order."""
     for match in _pairs(value):
         name = match[1].strip(" \t")
-        if _is_name(name):
-            yield name, _unquote((match[2] or "").strip(" \t"))
+        if is_cookie_name(name):
+            yield name, unquote_value((match[2] or "").strip(" \t"))
 
 
-def _unquote(value: str) -> str:
+def unquote_value(value: str) -> str:
     """Undo what ``http.cookies`` and its ancestors do to values (RFC 2109 §4.1)."""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value

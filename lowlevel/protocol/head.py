@@ -73,6 +73,7 @@ class RequestHead:
         has_body: Whether bytes of a body follow the head, or may follow (chunks, a CONNECT tunnel).
         offer: The raw value of ``Upgrade`` when the request really offers one, else None.
         expect: The raw value of ``Expect``, or None.
+        content_encoding: The raw value of ``Content-Encoding``, or None.
     """
 
     # Most requests have none of these: a class is a cheaper place for a default than every object.
@@ -81,6 +82,7 @@ class RequestHead:
     has_body = False
     offer: bytes | None = None
     expect: bytes | None = None
+    content_encoding: bytes | None = None
     _headers: CIMultiDictProxy[str] | None = None
     _url: URL | None = None
 
@@ -178,6 +180,7 @@ class RequestHead:
         copy.has_body = self.has_body
         copy.offer = self.offer
         copy.expect = self.expect
+        copy.content_encoding = self.content_encoding
         copy._url = self._url if url is None else url
         return copy
 

@@ -20,8 +20,11 @@ from urllib.parse import quote
 
 __all__ = (
     "ETAG_ANY",
+    "QUOTED",
+    "TOKEN",
     "ETag",
     "check_field",
+    "comma_separated",
     "contains_token",
     "content_disposition",
     "format_http_date",
@@ -34,19 +37,21 @@ __all__ = (
     "parse_http_date",
     "parse_qvalues",
     "parse_range",
+    "semicolon_separated",
+    "unquote",
 )
 
 # RFC 9110 §5.6.2 and §5.6.4, the latter without its quotes. Control characters, which §5.6.4 keeps
 # out of a quoted string, do not get past the parser of the head.
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_QUOTED: Final = r'(?:[^"\\]++|\\.)*+'
+TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+QUOTED: Final = r'(?:[^"\\]++|\\.)*+'
 
-is_token: Final = re.compile(_TOKEN).fullmatch
+is_token: Final = re.compile(TOKEN).fullmatch
 """Match a whole token (RFC 9110 §5.6.2)."""
 _unescape: Final = re.compile(r"\\(.)", re.DOTALL).sub
 
 
-def _unquote(text: str) -> str:
+def unquote(text: str) -> str:
     """Undo the escapes of what stood between the quotes of a quoted string."""
     return _unescape(r"\1", text) if "\\" in text else text
 
@@ -67,9 +72,11 @@ def contains_token(value: str, token: str) -> bool:
     return value == wanted or wanted in [item.strip(" \t") for item in value.split(",")]
 
 
-_comma_separated: Final = re.compile(rf'(?:[^",]++|"{_QUOTED}"?)++', re.DOTALL).findall
-_semicolon_separated: Final = re.compile(rf'(?:[^";]++|"{_QUOTED}"?)++', re.DOTALL).findall
-_is_preference: Final = re.compile(rf"{_TOKEN}(?:/{_TOKEN})?").fullmatch
+comma_separated: Final = re.compile(rf'(?:[^",]++|"{QUOTED}"?)++', re.DOTALL).findall
+"""The items of a list, with the white space around them; what is in quotes separates nothing."""
+semicolon_separated: Final = re.compile(rf'(?:[^";]++|"{QUOTED}"?)++', re.DOTALL).findall
+"""The parameters of an item, likewise."""
+_is_preference: Final = re.compile(rf"{TOKEN}(?:/{TOKEN})?").fullmatch
 # More than three decimals and ".2" for "0.2" break RFC 9110 §12.4.2; clients in use send both.
 _is_weight: Final = re.compile(r"0(?:\.[0-9]*+)?|\.[0-9]++|1(?:\.0*+)?").fullmatch
 
@@ -84,14 +91,14 @@ def parse_qvalues(value: str) -> list[tuple[str, float]]:
         to 1, is left out.
     """
     preferences = []
-    for item in _comma_separated(value):
+    for item in comma_separated(value):
         name, _, rest = item.partition(";")
         name = name.strip(" \t")
         if not _is_preference(name):
             continue
         kept = [name.lower()]
         weight = "1"
-        for parameter in _semicolon_separated(rest):
+        for parameter in semicolon_separated(rest):
             key, _, text = parameter.partition("=")
             if key.strip(" \t") in ("q", "Q"):
                 weight = text.strip(" \t")
@@ -255,11 +262,11 @@ def parse_range(value: str | None) -> slice:
 
 # --- Content-Type --------------------------------------------------------------------------------
 
-_media_type: Final = re.compile(rf"[ \t]*+({_TOKEN}/{_TOKEN})[ \t]*+(?:;|\Z)").match
+_media_type: Final = re.compile(rf"[ \t]*+({TOKEN}/{TOKEN})[ \t]*+(?:;|\Z)").match
 # An unquoted value may be more than a token: boundaries with "=" in them are common. A missing last
 # quote is forgiven, and whatever stands between a value and the next semicolon is skipped.
 _parameter: Final = re.compile(
-    rf'[ \t]*+({_TOKEN})[ \t]*+=[ \t]*+(?:"({_QUOTED})"?|([^ \t;,"]++))[^;]*+(?:;|\Z)',
+    rf'[ \t]*+({TOKEN})[ \t]*+=[ \t]*+(?:"({QUOTED})"?|([^ \t;,"]++))[^;]*+(?:;|\Z)',
     re.DOTALL,
 ).match
 
@@ -291,7 +298,7 @@ def parse_content_type(value: str) -> tuple[str, Mapping[str, str]]:
             position = value.find(";", position) + 1 or len(value)
             continue
         name, quoted, plain = match.groups()
-        parameters.setdefault(name.lower(), _unquote(quoted) if plain is None else plain)
+        parameters.setdefault(name.lower(), unquote(quoted) if plain is None else plain)
         position = match.end()
     return media_type, MappingProxyType(parameters)
 
@@ -299,9 +306,7 @@ def parse_content_type(value: str) -> tuple[str, Mapping[str, str]]:
 # --- Extensions of WebSocket -------------------------------------------------------------------------
 
 # A quoted value has to be a token once it is unquoted (RFC 6455 §9.1), and tokens need no escapes.
-_extension_parameter: Final = re.compile(
-    rf'({_TOKEN})(?:[ \t]*+=[ \t]*+("?)({_TOKEN})\2)?'
-).fullmatch
+_extension_parameter: Final = re.compile(rf'({TOKEN})(?:[ \t]*+=[ \t]*+("?)({TOKEN})\2)?').fullmatch
 
 
 def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
@@ -312,8 +317,8 @@ def parse_extensions(value: str) -> list[tuple[str, list[tuple[str, str | None]]
         Names as they came. An offer that cannot be read is left out.
     """
     offers = []
-    for item in _comma_separated(value):
-        parts = _semicolon_separated(item) or [""]
+    for item in comma_separated(value):
+        parts = semicolon_separated(item) or [""]
         name, *rest = [part.strip(" \t") for part in parts]
         parameters = [_extension_parameter(part) for part in rest]
         # What is empty is not among the parts.
@@ -361,7 +366,7 @@ def parse_host(value: str) -> tuple[str, int | None] | None:
 
 # A port behind a value, and spaces around a pair, are not in RFC 7239 §4, but in use.
 _forwarded: Final = re.compile(
-    rf'[ \t]*+(?:(?P<name>{_TOKEN})=(?:(?P<plain>{_TOKEN})|"({_QUOTED})")'
+    rf'[ \t]*+(?:(?P<name>{TOKEN})=(?:(?P<plain>{TOKEN})|"({QUOTED})")'
     r"(?P<port>:[0-9]{1,5})?|(?P<mark>[,;])|\Z)",
     re.DOTALL,
 ).match
@@ -397,7 +402,7 @@ def _forwarded_elements(value: str) -> list[dict[str, str]]:
         position = match.end()
         name, plain, quoted, port, mark = match.groups()
         if name:
-            element[name.lower()] = (_unquote(quoted) if plain is None else plain) + (port or "")
+            element[name.lower()] = (unquote(quoted) if plain is None else plain) + (port or "")
         elif mark == ",":
             element = {}
             elements.append(element)

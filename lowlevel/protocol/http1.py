@@ -135,6 +135,7 @@ _TRANSFER_ENCODING: Final = 3
 _EXPECT: Final = 4
 _UPGRADE: Final = 5
 _CONNECTION: Final = 6
+_CONTENT_ENCODING: Final = 7
 
 # Which fields matter to the connection, in the spellings people send; others are lower-cased first.
 _LOWER_KINDS: Final = {
@@ -144,6 +145,7 @@ _LOWER_KINDS: Final = {
     b"expect": _EXPECT,
     b"upgrade": _UPGRADE,
     b"connection": _CONNECTION,
+    b"content-encoding": _CONTENT_ENCODING,
     # Not a field of any standard, but httptools takes it for Connection.
     b"proxy-connection": _CONNECTION,
 }
@@ -151,8 +153,8 @@ _KINDS: Final = {
     spelling: _LOWER_KINDS.get(name.lower(), _NOTHING)
     for name in (
         b"Host Content-Length Transfer-Encoding Expect Upgrade Accept Accept-Encoding Accept-Language "
-        b"Authorization Cache-Control Connection Content-Type Cookie DNT If-Modified-Since If-None-Match Origin "
-        b"Pragma Range Referer Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User "
+        b"Authorization Cache-Control Connection Content-Encoding Content-Type Cookie DNT If-Modified-Since "
+        b"If-None-Match Origin Pragma Range Referer Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User "
         b"Upgrade-Insecure-Requests User-Agent X-Forwarded-For X-Forwarded-Proto"
     ).split()
     for spelling in (name, name.lower())
@@ -572,6 +574,11 @@ class RequestParser:
                 codings = value if codings is None else codings + b"," + value
             elif kind == _EXPECT:
                 head.expect = value
+            elif kind == _CONTENT_ENCODING:
+                codings_before = head.content_encoding
+                head.content_encoding = (
+                    value if codings_before is None else codings_before + b"," + value
+                )
             else:
                 head.offer = value if head.offer is None else head.offer + b"," + value
         if not version_known:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lowlevel.protocol.cookies import cookie_pairs, parse_cookie
+from lowlevel.protocol import cookies as cookies_module
+from lowlevel.protocol.cookies import (
+    cookie_pairs,
+    cookie_values,
+    is_cookie_name,
+    parse_cookie,
+    unquote_value,
+)
+from tests.linear import backtracking_repeats, patterns_of, rounds
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -32,6 +40,11 @@ def test_pairs(value: str, cookies: dict[str, str]) -> None:
 def test_the_last_of_several_wins() -> None:
     assert parse_cookie("a=1; b=2; a=3") == {"a": "3", "b": "2"}
     assert list(cookie_pairs("a=1; b=2; a=3")) == [("a", "1"), ("b", "2"), ("a", "3")]
+
+
+def test_all_values_of_a_name() -> None:
+    assert cookie_values("a=1; b=2; a=3; ;=4;a") == {"a": ["1", "3", ""], "b": ["2"]}
+    assert cookie_values("") == {}
 
 
 @pytest.mark.parametrize("value", ["k=", "k", "k= ", "k ;", "k=;", 'k=""', 'k=1; k=""'])
@@ -119,6 +132,17 @@ def test_quotes_that_hold_no_value_hide_no_cookie(value: str) -> None:
     assert parse_cookie(f"a={value}")["a"] == '"x'
 
 
+@pytest.mark.parametrize("value", ["", '"', "x", "'x'", '"x', 'x"', "\\x"])
+def test_only_a_pair_of_quotes_is_taken_off(value: str) -> None:
+    assert unquote_value(value) == value
+    assert unquote_value(f'"{value}"') == value.replace("\\", "")
+
+
+def test_a_name_is_printable_ascii_without_separators() -> None:
+    allowed = {chr(code) for code in range(256) if is_cookie_name(chr(code))}
+    assert allowed == {chr(code) for code in range(0x21, 0x7F)} - set('",;=\\')
+
+
 names = st.from_regex(r"[a-zA-Z0-9!#$%&'*+.^_`|~-]+", fullmatch=True)
 values = st.text(st.characters(exclude_categories=["Cc", "Cs"]))
 
@@ -132,7 +156,9 @@ def test_what_the_standard_library_writes_reads_back(cookies: dict[str, str]) ->
 @given(st.text(), st.text(st.sampled_from('ab=;" \\,\t0é{')))
 def test_any_value_gives_strings_or_nothing(text: str, noise: str) -> None:
     for value in (text, noise):
-        for name, cookie in parse_cookie(value).items():
+        last = {name: values[-1] for name, values in cookie_values(value).items()}
+        assert last == parse_cookie(value)
+        for name, cookie in last.items():
             assert name.isascii()
             assert name.isprintable()
             assert not set(name) & set(' ",;=\\')
@@ -165,3 +191,17 @@ def test_large_hostile_values_are_read_to_the_end() -> None:
     for lead in ("", "a=", 'a="'):
         for bait in BAITS:
             parse_cookie(lead + bait * (100_000 // len(bait)) + '"')
+
+
+def test_twice_the_input_is_at_most_twice_the_rounds() -> None:
+    for lead in ("", "a=", 'a="'):
+        for bait in BAITS:
+            once, twice = (lead + bait * (size // len(bait)) + '"' for size in (200, 400))
+            assert rounds(cookie_values, twice) <= 2 * rounds(cookie_values, once) + 10
+
+
+def test_no_pattern_gives_back_what_it_has_read() -> None:
+    patterns = patterns_of(cookies_module)
+    assert len(patterns) > 2
+    for pattern in patterns:
+        assert not backtracking_repeats(pattern.pattern, pattern.flags), pattern.pattern

@@ -1,8 +1,6 @@
 """lowlevel.protocol.headers: each group of header values against its section of the RFC."""
 
-import importlib
 import re
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
@@ -30,6 +28,7 @@ from lowlevel.protocol.headers import (
     parse_qvalues,
     parse_range,
 )
+from tests.linear import BAITS, backtracking_repeats, patterns_of, rounds
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -690,41 +689,6 @@ LEADS = {
     "parse_http_date": ["", "Sun, "],
     "parse_qvalues": ["", "a;q=", 'a;b="'],
 }
-BAITS = [
-    " ",
-    "\t",
-    ",",
-    ";",
-    '"',
-    "\\",
-    "=",
-    ":",
-    ".",
-    "a",
-    "0",
-    "é",
-    "\udce9",
-    '""',
-    '\\"',
-    ", ",
-    "; ",
-]
-BAITS += ["a=", "a=b", "a=b ", "a=b;", "a=b,", ";a=", 'a="', 'a="b,', 'a="\\', 'a="b";', 'a="b" ']
-BAITS += [
-    "a;q=0,",
-    "a;q=0.",
-    "q=",
-    "/",
-    "a/b,",
-    'W/"',
-    '"a",',
-    '"a" ',
-    "*,",
-    "1:",
-    "[",
-    "%4",
-    "a,;",
-]
 
 
 def hostile(reader_name: str, size: int, ends: str = "!") -> Iterator[str]:
@@ -741,53 +705,17 @@ def test_large_hostile_values_are_read_to_the_end(name: str) -> None:
         READERS[name](value)
 
 
-def rounds(reader: Reader, value: str) -> int:
-    """How many calls, of Python and of C functions, a reader makes: the rounds of its loops."""
-    count = 0
-
-    def profile(frame: object, event: str, arg: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(profile)
-    try:
-        reader(value)
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 @pytest.mark.parametrize("name", READERS)
 def test_twice_the_input_is_at_most_twice_the_rounds(name: str) -> None:
     for once, twice in zip(hostile(name, 200, '!";'), hostile(name, 400, '!";'), strict=True):
         assert rounds(READERS[name], twice) <= 2 * rounds(READERS[name], once) + 10, twice
 
 
-def backtracking_repeats(pattern: str, flags: int = 0) -> list[Any]:
-    """Repetitions without a bound that may give back what they have read."""
-    parser: Any = importlib.import_module("re._parser")
-    backing = (parser.MAX_REPEAT, parser.MIN_REPEAT)
-    found = []
-
-    def walk(node: Any) -> None:
-        if isinstance(node, parser.SubPattern):
-            node = list(node)
-        if isinstance(node, (list, tuple)):
-            if len(node) == 2 and node[0] in backing and node[1][1] == parser.MAXREPEAT:
-                found.append(node)
-            for part in node:
-                walk(part)
-
-    walk(parser.parse(pattern, flags))
-    return found
-
-
 def test_no_pattern_gives_back_what_it_has_read() -> None:
     assert backtracking_repeats("(?:a|[b]+)?")
     assert backtracking_repeats("(?:ab)*?c")
     assert not backtracking_repeats("(?:a|[b]++)*+c{0,5}")
-    bound = [value for value in vars(headers).values() if hasattr(value, "__self__")]
-    patterns = [method.__self__ for method in bound if isinstance(method.__self__, re.Pattern)]
+    patterns = patterns_of(headers)
     assert len(patterns) > 10
     for pattern in patterns:
         assert not backtracking_repeats(pattern.pattern, pattern.flags), pattern.pattern

@@ -1443,3 +1443,16 @@ def test_a_read_full_of_offers_is_declined_one_by_one() -> None:
     heads = [event.target for event in events if isinstance(event, RequestHead)]
     assert heads[:-1] == [b"/%d" % number for number in range(300)]
     assert len(heads) == 301
+
+
+def test_content_encoding_is_noted() -> None:
+    (plain,) = RequestParser(ParserLimits()).receive_data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert isinstance(plain, RequestHead)
+    assert plain.content_encoding is None
+    data = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nCONTENT-encoding: Br \r\n\r\n"
+    (head,) = RequestParser(ParserLimits()).receive_data(data)
+    assert isinstance(head, RequestHead)
+    assert (head.content_encoding or b"").replace(b" ", b"") == b"gzip,Br"
+    assert head.replace(method="POST").content_encoding == head.content_encoding
+    assert head.expect is None
+    assert head.offer is None

@@ -15,6 +15,7 @@ SPREAD = -n auto --dist worksteal
 
 help:
 	@echo 'make run [PORT=9000]    serve examples/hello.py on http://127.0.0.1:$(PORT)/'
+	@echo 'make run EXAMPLE=upload serve examples/upload.py: send files, and get them back'
 	@echo 'make run EXAMPLE=chat   serve examples/chat.py instead, a chat for the tabs of a browser'
 	@echo 'make test               the tests, with branch coverage'
 	@echo 'make test-all           the tests on each of Python $(VERSIONS) that works here'

@@ -28,20 +28,29 @@ async def handler(request: web.BaseRequest) -> web.StreamResponse:
     path = Path(request.path)
     if path.parent == Path("/files"):
         # To be saved, not shown: a page that somebody uploads must not run its scripts as ours.
-        return web.FileResponse(stored(path.name), filename=path.name)
+        # And a.gz is not a, compressed, but whatever somebody uploaded.
+        return web.FileResponse(stored(path.name), filename=path.name, precompressed=False)
     raise web.HTTPNotFound()
 
 
 def stored(name: str) -> Path:
-    """Return where a whole file is. With this suffix, a.gz is not taken for a, compressed."""
+    """Return where a whole file is; one that is still coming has no suffix."""
     return FOLDER / f"{name}.upload"
 
 
 async def receive(request: web.BaseRequest) -> web.StreamResponse:
     form = await request.post(upload_to=lambda _: FOLDER / secrets.token_hex(8))
     files = [field for field in form.values() if isinstance(field, web.FileField)]
-    kept = [await asyncio.to_thread(keep, field) for field in files]
+    kept = await asyncio.to_thread(keep_all, files)
     return web.json_response({"note": str(form.get("note", "")), "files": kept})
+
+
+def keep_all(fields: list[web.FileField]) -> list[dict[str, str | int]]:
+    try:
+        return [keep(field) for field in fields]
+    finally:
+        for field in fields:
+            os.unlink(field.file.name)
 
 
 def keep(field: web.FileField) -> dict[str, str | int]:
@@ -54,10 +63,8 @@ def keep(field: web.FileField) -> dict[str, str | int]:
             break
         except FileExistsError:
             name = f"{wanted.stem} ({number}){wanted.suffix}"
-    os.unlink(field.file.name)
-    with open(stored(name), "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = os.fstat(file.fileno()).st_size
+    digest = hashlib.file_digest(field.file, "sha256").hexdigest()
+    size = field.file.tell()
     return {"name": name, "size": size, "type": field.content_type, "sha256": digest}
 
 

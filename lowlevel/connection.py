@@ -533,9 +533,7 @@ class Connection(Outlet):
         if self._watchers is not None:
             self._wake_watchers(False)
         if self._at_end is not None:
-            callbacks, self._at_end = self._at_end, None
-            for callback in callbacks:
-                callback()
+            self._call_at_end(self._at_end)
         body = self._body
         if body is not EMPTY_PAYLOAD and not body.at_eof():
             body.set_exception(PayloadAccessError("the response to this request has been sent"))
@@ -555,6 +553,14 @@ class Connection(Outlet):
         else:
             self._phase = _IDLE
             self._deadline = self.clock.now + self._server.idle_time
+
+    def _call_at_end(self, callbacks: list[Callable[[], None]]) -> None:
+        self._at_end = None
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                self._server.logger.exception("Error at the end of a request")
 
     def _advance(self) -> None:
         """Take the next turn, or wait for the next request."""
@@ -785,9 +791,11 @@ class Connection(Outlet):
         self._resume(_PAUSED_BY_UPGRADED)
 
     def go_away(self) -> None:
-        """Tell who took the transport over that the server ends."""
+        """Tell who took the transport over, or sends a response without end, that the server ends."""
         if self._upgraded is not None:
             self._upgraded.go_away()
+        elif self._request is not None and self._request.writer.response is not None:
+            self._request.writer.response.go_away()
 
     # What requests and responses ask. Part of Channel.
 

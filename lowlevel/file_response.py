@@ -1,4 +1,6 @@
-"""Files as responses: found, opened and judged in one trip to a thread, then sent by the system where it can.
+"""Files as responses: found, opened and judged in one go, then sent by the system where it can.
+
+That go is made on the event loop as long as everything is in memory, or else in a thread.
 
 ``open()`` finds out what the answer is - all of the file, a part of it, "not modified", an error - and turns this
 response into that answer. A file that is small is read on the same trip, so that its head and its bytes leave
@@ -9,16 +11,21 @@ say so.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
 import stat
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDictProxy
 
+from .cached_files import open_cached, read_cached
 from .options import check_count, check_flag
 from .payload import UNKNOWN_TYPE, guess_type
 from .protocol.conditional import Outcome, RangeNotSatisfiable, evaluate, select_range
@@ -34,11 +41,14 @@ from .writer import Data, ResponseWriter
 if TYPE_CHECKING:
     from .request import BaseRequest
 
-__all__ = ("FileResponse",)
+__all__ = ("FileResponse", "Found", "Opened", "Question", "open_best", "open_cached_regular")
 
 # Files up to this many bytes are read when they are opened; of others, so many are sent last.
 _SMALL: Final = 262144
 _TAIL: Final = 65536
+
+# How often a small file that is being changed is looked at again.
+_LOOKS: Final = 4
 
 # Which file beside the one asked for has it in which coding, in order of preference.
 _SIBLINGS: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
@@ -56,6 +66,8 @@ _OPEN_FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 
+_NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+
 # What tells of the file, and nothing of the error that is sent instead.
 _FIELDS_OF_THE_FILE: Final = (
     "Accept-Ranges",
@@ -71,26 +83,38 @@ _FIELDS_OF_THE_FILE: Final = (
 )
 
 
+# A descriptor, what it is of, and its coding. What opens gets a path, and whether to follow a link at its end.
+Opened = tuple[int, os.stat_result, str | None]
+Opener = Callable[[str, bool], tuple[int, os.stat_result]]
+
+
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """What of a request decides about the answer."""
 
     method: str
     headers: CIMultiDictProxy[str]
     etag: ETag | None
+    """The tag that the handler gave."""
+    last_modified: datetime | None
+    """The time that the handler gave."""
     whole: bool
     """Whether conditions and ranges do not count."""
     encoded: bool
     """Whether the file is compressed on its way: parts of that do not exist."""
 
 
+class _FileChanged(OSError):
+    """What is in the file is not what was announced."""
+
+
 @dataclass(slots=True)
-class _Found:
+class Found:
     """What the answer is, and where its body comes from."""
 
     status: int
     size: int = 0
-    etag: ETag | None = None
+    etag: ETag = ETag("")
     last_modified: int = 0
     coding: str | None = None
     start: int = 0
@@ -108,15 +132,15 @@ class _Found:
     def check(self, status: os.stat_result) -> None:
         """See that the file is still what it was."""
         if (status.st_mtime_ns, status.st_size) != self.identity:
-            raise OSError("the file was changed while it was sent")
+            raise _FileChanged("the file was changed while it was sent")
 
     def read(self, position: int, size: int) -> bytes:
         """Read some bytes. Runs in a thread."""
-        data = os.pread(self.fd, min(size, self.stop - position), position)
+        data = _pread(self.fd, min(size, self.stop - position), position)
         if position + len(data) >= self.stop or not data:
             self.check(os.fstat(self.fd))
         if not data:
-            raise OSError("the file was cut while it was sent")
+            raise _FileChanged("the file was cut while it was sent")
         return data
 
 
@@ -169,7 +193,7 @@ class FileResponse(StreamResponse):
             if not isinstance(filename, str):
                 raise TypeError(f"filename must be a str, not {type(filename).__name__}")
             self.headers.setdefault("Content-Disposition", content_disposition(filename))
-        self._found: _Found | None = None
+        self._found: Found | None = None
 
     # Before the head.
 
@@ -196,14 +220,18 @@ class FileResponse(StreamResponse):
         """
         if self._found is not None:
             return
-        question = _Question(
+        question = Question(
             request.method,
             request.headers,
             self.etag,
+            self.last_modified,
             self._status != 200,
             self._will_encode(request),
         )
-        found = await in_thread(partial(self._look, question), _Found.close)
+        try:
+            found = self._look(question, at_once=True)
+        except BlockingIOError:
+            found = await in_thread(partial(self._look_again, question), Found.close)
         self._found = found
         if found.status in (200, 206, 304):
             self._describe(found, question.encoded and found.coding is None)
@@ -221,7 +249,8 @@ class FileResponse(StreamResponse):
     def _may_be_coded(self, request: BaseRequest) -> bool:
         found = self._found
         # Neither an error nor an empty file is worth it.
-        return found is not None and bool(found.size) and super()._may_be_coded(request)
+        worth_it = found is not None and found.size > 0 and found.status == 200
+        return worth_it and super()._may_be_coded(request)
 
     async def _start_coding(self, request: BaseRequest) -> Encoder | None:
         encoder = await super()._start_coding(request)
@@ -229,15 +258,17 @@ class FileResponse(StreamResponse):
             self.headers.popall("Accept-Ranges", None)
         return encoder
 
-    def _describe(self, found: _Found, encoded: bool) -> None:
+    def _describe(self, found: Found, encoded: bool) -> None:
         headers = self.headers
         if found.status != 200:
             self._status = found.status
             self._reason = None
-        if found.etag is not None and "ETag" not in headers:
-            self.etag = ETag(found.etag.value, encoded or found.etag.is_weak)
+        if "ETag" not in headers or found.coding is not None:
+            weak = "W/" if encoded or found.etag.is_weak else ""
+            headers["ETag"] = f'{weak}"{found.etag.value}"'
         if "Last-Modified" not in headers:
-            headers["Last-Modified"] = format_http_date(found.last_modified)
+            # Not later than Date (RFC 9110 §8.8.2.1).
+            headers["Last-Modified"] = _http_date(min(found.last_modified, int(time.time())))
         if found.coding is not None or encoded:
             self._vary_by("Accept-Encoding")
         if found.status == 304:
@@ -252,10 +283,12 @@ class FileResponse(StreamResponse):
             headers["Content-Type"] = self._guess_type()
 
     def _guess_type(self) -> str:
-        guessed = guess_type(self._filename or "")
+        guessed = UNKNOWN_TYPE
+        if self._filename is not None:
+            guessed = guess_type(self._filename)
         return guess_type(self._path) if guessed == UNKNOWN_TYPE else guessed
 
-    def _become_error(self, found: _Found) -> None:
+    def _become_error(self, found: Found) -> None:
         self._status = found.status
         self._reason = None
         headers = self.headers
@@ -267,33 +300,51 @@ class FileResponse(StreamResponse):
         if found.status == 416:
             headers["Content-Range"] = f"bytes */{found.size}"
 
-    # In a thread.
+    # In a thread, or at once.
 
     def _resolve(self) -> str:
         """Return the path of the file. Runs in a thread; may raise OSError, for a file that is missing, say."""
         return self._path
 
-    def _look(self, question: _Question) -> _Found:
-        """Find out what the answer is."""
+    def _open_at_once(self, accepted: str) -> Opened:
+        """Open the file without waiting; may raise BlockingIOError, or OSError as _resolve() may."""
+        return open_best(self._path, accepted, open_cached_regular)
+
+    def _look_again(self, question: Question) -> Found:
+        """Look in a thread; and again, some times, if the file is changed meanwhile."""
+        for _ in range(_LOOKS):
+            with contextlib.suppress(_FileChanged):
+                return self._look(question)
+        return self._look(question)
+
+    def _look(self, question: Question, *, at_once: bool = False) -> Found:
+        """Find out what the answer is.
+
+        Raises:
+            BlockingIOError: ``at_once``, and it would have to wait.
+            OSError: What is no fault of the path.
+        """
         try:
-            path = self._resolve()
             accepted = ""
             if self._precompressed:
                 accepted = ", ".join(question.headers.getall("Accept-Encoding", ()))
-            fd, status, coding = _open_best(path, accepted)
+            if at_once:
+                fd, status, coding = self._open_at_once(accepted)
+            else:
+                fd, status, coding = open_best(self._resolve(), accepted, _open_regular)
         except UnicodeEncodeError:  # the file system has no such letter
-            return _Found(404)
+            return Found(404)
         except OSError as exc:
             if exc.errno in _MISSING:
-                return _Found(404)
+                return Found(404)
             if exc.errno in _FORBIDDEN:
-                return _Found(403)
+                return Found(403)
             raise
-        found = _Found(
+        found = Found(
             200,
             size=status.st_size,
-            etag=question.etag or ETag(f"{status.st_mtime_ns:x}-{status.st_size:x}"),
-            last_modified=math.ceil(status.st_mtime_ns / 1e9),
+            etag=_tag_of(question.etag, status, coding),
+            last_modified=_time_of(question.last_modified, status),
             coding=coding,
             stop=status.st_size,
             fd=fd,
@@ -305,7 +356,7 @@ class FileResponse(StreamResponse):
             if found.status not in (200, 206) or question.method == "HEAD":
                 found.close()
             elif found.stop - found.start <= _SMALL:
-                found.data = _read_small(found)
+                found.data = _read_cached(found) if at_once else _read_small(found)
                 found.close()
             else:
                 found.data = None
@@ -315,17 +366,18 @@ class FileResponse(StreamResponse):
         return found
 
     @staticmethod
-    def _judge(question: _Question, found: _Found) -> None:
+    def _judge(question: Question, found: Found) -> None:
         """Apply conditions and range."""
         method, headers = question.method, question.headers
-        outcome = evaluate(method, headers, found.etag, found.last_modified)
+        etag = found.etag
+        outcome = evaluate(method, headers, etag, found.last_modified)
         if outcome is not Outcome.PROCEED:
             found.status = outcome.value
             return
         if question.encoded and found.coding is None:
             return
         try:
-            part = select_range(method, headers, found.size, found.etag, found.last_modified)
+            part = select_range(method, headers, found.size, etag, found.last_modified)
         except RangeNotSatisfiable:
             found.status = 416
             return
@@ -352,6 +404,8 @@ class FileResponse(StreamResponse):
         if found.data is not None:
             await super().write_eof(found.data)
             return
+        if found.fd < 0:
+            raise RuntimeError("the file was not sent to its end, and cannot be any more")
         try:
             if not writer.full:
                 await self._send(writer, found)
@@ -359,7 +413,7 @@ class FileResponse(StreamResponse):
             found.close()
         await super().write_eof()
 
-    async def _send(self, writer: ResponseWriter, found: _Found) -> None:
+    async def _send(self, writer: ResponseWriter, found: Found) -> None:
         position = found.start
         position += await writer.send_file(found.fd, position, found.stop - position - _TAIL)
         while position < found.stop:
@@ -378,7 +432,28 @@ class FileResponse(StreamResponse):
             found.close()
 
 
-def _read_small(found: _Found) -> bytes:
+def _tag_of(given: ETag | None, status: os.stat_result, coding: str | None) -> ETag:
+    """Return the entity tag of a file; one that was given is for the plain file, and a coded one needs another."""
+    if given is None:
+        return ETag(f"{status.st_mtime_ns:x}-{status.st_size:x}")
+    return given if coding is None else ETag(f"{given.value}-{coding}", given.is_weak)
+
+
+def _time_of(given: datetime | None, status: os.stat_result) -> int:
+    return math.ceil(status.st_mtime_ns / 1e9 if given is None else given.timestamp())
+
+
+def _pread(fd: int, size: int, position: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, position)
+    os.lseek(fd, position, os.SEEK_SET)  # Windows
+    return os.read(fd, size)
+
+
+_http_date: Final = lru_cache(maxsize=256)(format_http_date)
+
+
+def _read_small(found: Found) -> bytes:
     """Read all that is asked for; see that it was not changed meanwhile."""
     data = b""
     size = found.stop - found.start
@@ -387,15 +462,31 @@ def _read_small(found: _Found) -> bytes:
     return data
 
 
-def _open_best(path: str, accepted: str) -> tuple[int, os.stat_result, str | None]:
-    """Open a file, or the one beside it in the coding that the client likes best; return that coding."""
+def _read_cached(found: Found) -> bytes:
+    """Do the same without waiting, or raise BlockingIOError."""
+    size = found.stop - found.start
+    data = read_cached(found.fd, found.start, size)
+    status = os.fstat(found.fd)
+    if len(data) < size or (status.st_mtime_ns, status.st_size) != found.identity:
+        raise BlockingIOError(errno.EAGAIN, "the file is being changed")
+    return data
+
+
+def open_best(path: str, accepted: str, opener: Opener) -> Opened:
+    """Open a file, or the one beside it in the coding that the client likes best.
+
+    Args:
+        path: The file.
+        accepted: What the client says in Accept-Encoding.
+        opener: Opens what is a file, and nothing else.
+    """
     for coding in _accepted_codings(accepted):
         try:
-            return *_open_regular(path + _SIBLINGS[coding], follow_symlinks=False), coding
+            return (*opener(path + _SIBLINGS[coding], False), coding)
         except OSError as exc:
             if exc.errno not in _MISSING and exc.errno not in _FORBIDDEN:
                 raise
-    return *_open_regular(path, follow_symlinks=True), None
+    return (*opener(path, True), None)
 
 
 def _accepted_codings(accepted: str) -> list[str]:
@@ -410,16 +501,32 @@ def _accepted_codings(accepted: str) -> list[str]:
     return sorted(liked, key=lambda coding: -known[coding])
 
 
-def _open_regular(path: str, *, follow_symlinks: bool) -> tuple[int, os.stat_result]:
+def _open_regular(path: str, follow_symlinks: bool) -> tuple[int, os.stat_result]:
     """Open what is a file, and only that: opening a device may have consequences.
 
     Raises:
         OSError: There is none, or it may not be read.
     """
-    if "\0" in path:
-        raise FileNotFoundError(errno.ENOENT, "no file has a NUL in its name")
+    _check_path(path)
     _check_regular(os.stat(path, follow_symlinks=follow_symlinks))
-    fd = os.open(path, _OPEN_FLAGS | (0 if follow_symlinks else getattr(os, "O_NOFOLLOW", 0)))
+    return _checked(os.open(path, _OPEN_FLAGS | (0 if follow_symlinks else _NOFOLLOW)))
+
+
+def open_cached_regular(
+    path: str, follow_symlinks: bool, *, beneath: int | None = None
+) -> tuple[int, os.stat_result]:
+    """Do the same without waiting, or raise BlockingIOError. For ``beneath`` see open_cached()."""
+    _check_path(path)
+    nofollow = 0 if follow_symlinks else _NOFOLLOW
+    fd = open_cached(path, os.O_PATH | os.O_CLOEXEC | nofollow, beneath)
+    try:
+        _check_regular(os.fstat(fd))
+    finally:
+        os.close(fd)
+    return _checked(open_cached(path, _OPEN_FLAGS | nofollow, beneath))
+
+
+def _checked(fd: int) -> tuple[int, os.stat_result]:
     try:
         status = os.fstat(fd)
         _check_regular(status)
@@ -427,6 +534,11 @@ def _open_regular(path: str, *, follow_symlinks: bool) -> tuple[int, os.stat_res
         os.close(fd)
         raise
     return fd, status
+
+
+def _check_path(path: str) -> None:
+    if "\0" in path:
+        raise FileNotFoundError(errno.ENOENT, "no file has a NUL in its name")
 
 
 def _check_regular(status: os.stat_result) -> None:

@@ -25,7 +25,7 @@ from .multipart import BodyPartReader, BodySource, MultipartReader
 from .protocol.charset import decode_text
 from .protocol.disposition import file_name
 from .threads import in_thread
-from .urlencoded import too_many_fields
+from .urlencoded import FIELDS_LIMIT, too_many_fields
 
 if TYPE_CHECKING:
     from .request import BaseRequest
@@ -42,8 +42,14 @@ _IN_MEMORY_TOGETHER: Final = 8 * 1024 * 1024
 # Bytes that go to a file in one trip to a thread.
 _BATCH: Final = 1048576
 
-# Fields that are no files stay in memory: they get no more together, however large a body may be.
-_FIELDS_LIMIT: Final = 10 * 1024 * 1024
+# Of each file, so much stays in memory even when there is no room: an open file is more precious.
+_ALWAYS_IN_MEMORY: Final = 16384
+
+# Files of one form that may be on disk, and open.
+_OPEN_FILES: Final = 100
+
+# Pieces of a file that are kept until they are written, however small they are.
+_MOST_PIECES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,7 @@ class _FormReader:
         self._uploads: list[_Upload] = []
         self._fields_size = 0
         self._room = _IN_MEMORY_TOGETHER
+        self._on_disk = 0
         self._charset = "utf-8"
         self.form: MultiDict[FormValue] = MultiDict()
 
@@ -134,17 +141,22 @@ class _FormReader:
                 raise RequestDecodeError(text="Multipart field missing name")
             if 0 < self._max_fields <= len(self.form):
                 raise too_many_fields(self._max_fields)
+            self._count(sum(len(name) + len(text) for name, text in part.headers.items()))
             value = await (self._read_file if part.filename else self._read_field)(part)
             self.form.add(part.name, value)
+
+    def _count(self, size: int) -> None:
+        """Count bytes that stay in memory for good."""
+        self._fields_size += size
+        if self._fields_size > FIELDS_LIMIT:
+            text = f"Form fields that are no files exceed {FIELDS_LIMIT} bytes together"
+            raise HTTPRequestEntityTooLarge(max_size=FIELDS_LIMIT, text=text)
 
     async def _read_field(self, part: BodyPartReader) -> str | bytearray:
         data = bytearray()
         while piece := await part.readany():
             data += piece
-            self._fields_size += len(piece)
-            if self._fields_size > _FIELDS_LIMIT:
-                text = f"Form fields that are no files exceed {_FIELDS_LIMIT} bytes together"
-                raise HTTPRequestEntityTooLarge(max_size=_FIELDS_LIMIT, text=text)
+            self._count(len(piece))
         if "Content-Transfer-Encoding" in part.headers:
             data = bytearray(part.decode(bytes(data)))
         if not part.media_type[0].startswith("text/"):
@@ -164,7 +176,7 @@ class _FormReader:
     async def _read_file(self, part: BodyPartReader) -> FileField:
         filename = file_name(part.filename or "")
         path = await self._choose_path(filename)
-        upload = _Upload(path, min(_IN_MEMORY, self._room))
+        upload = _Upload(path, max(_ALWAYS_IN_MEMORY, min(_IN_MEMORY, self._room)))
         self._uploads.append(upload)
         decode = _decoder_of(part)
         pieces: list[bytes] = []
@@ -172,18 +184,29 @@ class _FormReader:
         while piece := await part.readany():
             pieces.append(piece if decode is None else decode(piece, last=False))
             size += len(piece)
-            if size >= _BATCH:
-                await upload.write(pieces)
+            if size >= _BATCH or len(pieces) >= _MOST_PIECES:
+                await self._write(upload, pieces)
                 pieces = []
                 size = 0
         if decode is not None:
             pieces.append(decode(b"", last=True))
-        file = await upload.finish(pieces)
+        await self._write(upload, pieces)
+        file = await upload.finish()
         self._room -= upload.memory
         content_type = part.media_type[0]
         if "Content-Type" not in part.headers:
             content_type = "application/octet-stream"
         return FileField(part.name or "", filename, file, content_type, part.headers)
+
+    async def _write(self, upload: _Upload, pieces: list[bytes]) -> None:
+        if upload.write_in_memory(pieces):
+            return
+        if not upload.on_disk:
+            self._on_disk += 1
+            if self._on_disk > _OPEN_FILES:
+                text = f"A form may have {_OPEN_FILES} files that are not kept in memory"
+                raise HTTPRequestEntityTooLarge(max_size=_OPEN_FILES, text=text)
+        await upload.write(pieces)
 
     async def _choose_path(self, filename: str) -> str | None:
         if self._upload_to is None:
@@ -246,17 +269,26 @@ class _Upload:
         """How many bytes it keeps in memory."""
         return 0 if self._memory is None else self._size
 
-    async def write(self, pieces: list[bytes]) -> None:
-        """Add bytes."""
-        self._size += sum(map(len, pieces))
-        if self._memory is not None and self._size <= self._in_memory:
-            self._memory.writelines(pieces)
-        else:
-            await in_thread(partial(self._write_to_disk, pieces))
+    @property
+    def on_disk(self) -> bool:
+        """Whether it has left the memory."""
+        return self._disk is not None
 
-    async def finish(self, pieces: list[bytes]) -> io.BytesIO | io.BufferedRandom:
-        """Add the last bytes; return the file, at its start."""
-        await self.write(pieces)
+    def write_in_memory(self, pieces: list[bytes]) -> bool:
+        """Add bytes if they may stay in memory; return whether they do."""
+        size = self._size + sum(map(len, pieces))
+        if self._memory is None or size > self._in_memory:
+            return False
+        self._size = size
+        self._memory.writelines(pieces)
+        return True
+
+    async def write(self, pieces: list[bytes]) -> None:
+        """Add bytes on disk."""
+        await in_thread(partial(self._write_to_disk, pieces))
+
+    async def finish(self) -> io.BytesIO | io.BufferedRandom:
+        """Return the file, at its start."""
         if self._memory is not None:
             self._memory.seek(0)
             return self._memory
@@ -279,7 +311,8 @@ class _Upload:
         if self._disk is not None:
             asyncio.get_running_loop().run_in_executor(None, action)
         elif self._memory is not None:
-            self._memory.close()
+            with contextlib.suppress(BufferError):  # somebody still looks at it
+                self._memory.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -288,9 +321,11 @@ class _Upload:
                 self._disk.close()
 
     def discard(self) -> None:
-        """Close the file, and remove it if it has a place of its own, and is no device."""
+        """Close the file, and remove it if it has a place of its own."""
         if self._path is not None and self._disk is not None:
             with contextlib.suppress(OSError):
-                if stat.S_ISREG(os.fstat(self._disk.fileno()).st_mode):
+                status = os.fstat(self._disk.fileno())
+                # No device, and not another file that has taken the name since.
+                if stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.stat(self._path)):
                     os.unlink(self._path)
         self.close()

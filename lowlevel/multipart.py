@@ -6,17 +6,17 @@ waiting. ``next()`` drops what is left of the part before.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from .exceptions import HTTPRequestEntityTooLarge, RequestDecodeError
 from .json_error import InvalidJSON
-from .protocol.charset import codec_name, decode_text
+from .protocol.charset import decode_text
 from .protocol.disposition import parse_content_disposition
 from .protocol.headers import parse_content_type
 from .protocol.multipart import (
@@ -27,11 +27,19 @@ from .protocol.multipart import (
     boundary_of,
 )
 from .protocol.transfer_encoding import TransferDecoder, transfer_decoder
+from .urlencoded import parse_urlencoded
 
 __all__ = ("BodyPartReader", "BodySource", "MultipartReader", "WholeBody")
 
-# Many small parts in one read are parsed in several turns.
-_PORTION: Final = 65536
+# What is not content of a part alone is parsed in portions; others have a turn when one had many events in it.
+_PORTION: Final = 8192
+_MANY_EVENTS: Final = 16
+
+# What a body that has been read already is handed out in.
+_WHOLE_PORTION: Final = 65536
+
+# How deep multipart bodies may be nested in one another.
+_DEEPEST: Final = 16
 
 # Longest line for readline(), in bytes.
 _LONGEST_LINE: Final = 524288
@@ -49,11 +57,15 @@ class WholeBody:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._position = 0
 
     async def readany(self) -> bytes:
-        """Return all of it, then ``b""``."""
-        data, self._data = self._data, b""
-        return data
+        """Return the next 64 KiB; ``b""`` at the end."""
+        start = self._position
+        self._position += _WHOLE_PORTION
+        if start:
+            await asyncio.sleep(0)  # everybody else has a turn, as with a body that has to come
+        return self._data[start : self._position]
 
 
 class MultipartReader:
@@ -66,6 +78,7 @@ class MultipartReader:
         headers: The header fields of the body, with its boundary in Content-Type.
         content: Where to read the body.
         client_max_size: Most bytes that a part may have for its ``read()`` and what stands on it; 0 is no limit.
+        client_max_fields: Most fields of a part for its ``form()``; 0 is no limit.
         max_field_size: Longest header field of a part in bytes.
         max_headers: Most header fields of a part.
 
@@ -82,12 +95,16 @@ class MultipartReader:
         content: BodySource,
         *,
         client_max_size: int = 0,
+        client_max_fields: int = 0,
         max_field_size: int = 8190,
         max_headers: int = 128,
     ) -> None:
         self.headers = headers
         self._content = content
-        self._limits = client_max_size, max_field_size, max_headers
+        self._max_headers = max_headers
+        self._max_field_size = max_field_size
+        self.client_max_size = client_max_size
+        self.client_max_fields = client_max_fields
         try:
             boundary = boundary_of(*parse_content_type(headers.get("Content-Type", "")))
         except MultipartError as exc:
@@ -96,8 +113,10 @@ class MultipartReader:
             boundary, max_headers=max_headers, max_field_size=max_field_size
         )
         self._events: deque[Event] = deque()
-        # What came and was not parsed yet.
+        # What came, and how much of it was parsed.
         self._pending = b""
+        self._parsed = 0
+        self._depth = 1
         self._error: RequestDecodeError | None = None
         self._part: BodyPartReader | None = None
         self._at_eof = False
@@ -120,17 +139,22 @@ class MultipartReader:
             return None
         if not isinstance(event, PartHead):
             raise RuntimeError("another coroutine reads the same part")
-        self._part = part = BodyPartReader(self, event.headers, self._limits[0])
-        if part.media_type[0].startswith("multipart/"):
-            client_max_size, max_field_size, max_headers = self._limits
-            return MultipartReader(
-                part.headers,
-                part,
-                client_max_size=client_max_size,
-                max_field_size=max_field_size,
-                max_headers=max_headers,
-            )
-        return part
+        self._part = part = BodyPartReader(self, event.headers)
+        return self._nested(part) if part.media_type[0].startswith("multipart/") else part
+
+    def _nested(self, part: BodyPartReader) -> MultipartReader:
+        if self._depth == _DEEPEST:
+            raise RequestDecodeError(text=f"Multipart bodies are nested deeper than {_DEEPEST}")
+        reader = MultipartReader(
+            part.headers,
+            part,
+            client_max_size=self.client_max_size,
+            client_max_fields=self.client_max_fields,
+            max_field_size=self._max_field_size,
+            max_headers=self._max_headers,
+        )
+        reader._depth = self._depth + 1
+        return reader
 
     async def release(self) -> None:
         """Read and drop the rest of the body. Raises as next() does."""
@@ -153,13 +177,16 @@ class MultipartReader:
                 raise self._error
             if self._at_eof:
                 return None
-            data = self._pending
-            if not data:
+            if self._parsed == len(self._pending):
                 data = await self._content.readany()
                 if data and self._parser.is_content(data):
                     return data
-            self._pending = data[_PORTION:]
-            self._parse(data[:_PORTION])
+                self._pending, self._parsed = data, 0
+            portion = self._pending[self._parsed : self._parsed + _PORTION]
+            self._parsed += len(portion)
+            self._parse(portion)
+            if len(self._events) > _MANY_EVENTS:
+                await asyncio.sleep(0)
         return self._events.popleft()
 
     def _parse(self, data: bytes) -> None:
@@ -186,11 +213,8 @@ class BodyPartReader:
         filename: The file name the client gave it, as it was sent; None if it gave none. It may be a path, and hostile.
     """
 
-    def __init__(
-        self, reader: MultipartReader, headers: CIMultiDict[str], client_max_size: int
-    ) -> None:
+    def __init__(self, reader: MultipartReader, headers: CIMultiDict[str]) -> None:
         self._reader = reader
-        self._client_max_size = client_max_size
         self._ended = False
         # What came, and how much of it was read.
         self._rest = b""
@@ -271,7 +295,7 @@ class BodyPartReader:
         Raises:
             HTTPRequestEntityTooLarge: It is larger than client_max_size.
         """
-        limit = self._client_max_size
+        limit = self._reader.client_max_size
         size = sum(map(len, self._whole))
         while data := await self.readany():
             size += len(data)
@@ -317,10 +341,16 @@ class BodyPartReader:
             raise InvalidJSON(exc) from exc
 
     async def form(self, *, encoding: str | None = None) -> list[tuple[str, str]]:
-        """Read the rest of the part as a urlencoded form: names and values in order. Raises as text() does."""
+        """Read the rest of the part as a urlencoded form: names and values in order.
+
+        Raises:
+            HTTPRequestEntityTooLarge: It has more than client_max_fields fields.
+            As text() does otherwise.
+        """
+        data = await self.read(decode=True)
         charset = encoding or self.get_charset("utf-8")
-        text = await self.text(encoding=charset)
-        return parse_qsl(text.rstrip(), keep_blank_values=True, encoding=codec_name(charset))
+        form = await parse_urlencoded(data, charset, self._reader.client_max_fields)
+        return list(form.items())
 
     async def next(self) -> bytes | None:
         """Read the rest of the part, None if there is nothing left."""

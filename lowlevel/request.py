@@ -512,7 +512,9 @@ class BaseRequest(State):
         try:
             return decode_text(data, charset)
         except (LookupError, ValueError) as exc:
-            raise RequestDecodeError(text=f"The request body is not text in {charset!r}") from exc
+            raise RequestDecodeError(
+                text=f"The request body is not text in {charset[:40]!r}"
+            ) from exc
 
     async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
         """Read the whole body as JSON, whatever Content-Type says.
@@ -534,8 +536,8 @@ class BaseRequest(State):
 
         Fields are str; files are FileField; a part without a file name whose type is not text is bytearray. Without a
         Content-Type the body is taken for urlencoded; with any other there are no fields. Files are kept in memory up
-        to 1 MiB each, then on disk, and are closed when the response has been sent. Safe to call again; cancelled, it
-        leaves nothing behind, and the body is lost.
+        to 1 MiB each (8 MiB together), else on disk (100 at most), and are closed when the response has been sent. Safe
+        to call again; cancelled, it leaves nothing behind, and the body is lost.
 
         Args:
             max_size: Most bytes of the body; client_max_size by default, 0 is no limit.
@@ -547,7 +549,8 @@ class BaseRequest(State):
         Raises:
             TypeError, ValueError: max_size is not an int from 0 on.
             RequestDecodeError: The form is malformed. A 400 and a ValueError.
-            HTTPRequestEntityTooLarge: It has more than max_size bytes or client_max_fields fields.
+            HTTPRequestEntityTooLarge: It has more than max_size bytes, client_max_fields fields, or 10 MiB that are no
+                files.
             RuntimeError: Part of the body was read from ``content`` before.
             OSError: A file cannot be written.
             ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
@@ -563,13 +566,14 @@ class BaseRequest(State):
 
                 form = await read_multipart(self, self._whole_or_stream(limit), limit, upload_to)
             elif media_type == _URLENCODED or "Content-Type" not in self.headers:
-                from .urlencoded import read_urlencoded
+                from .urlencoded import FIELDS_LIMIT, parse_urlencoded
 
+                limit = min(limit, FIELDS_LIMIT) if limit else FIELDS_LIMIT
                 if self._read_bytes is None:
                     self._read_bytes = await self._read_within(limit)
-                elif limit and len(self._read_bytes) > limit:
+                elif len(self._read_bytes) > limit:
                     raise HTTPRequestEntityTooLarge(max_size=limit)
-                form = read_urlencoded(
+                form = await parse_urlencoded(
                     self._read_bytes, self.charset or "utf-8", self._client_max_fields
                 )
             self._post = MultiDictProxy(form)
@@ -586,8 +590,12 @@ class BaseRequest(State):
         """
         from .multipart import MultipartReader
 
-        content = self._whole_or_stream(0)
-        return MultipartReader(self.headers, content, client_max_size=self._client_max_size)
+        return MultipartReader(
+            self.headers,
+            self._whole_or_stream(0),
+            client_max_size=self._client_max_size,
+            client_max_fields=self._client_max_fields,
+        )
 
     def _whole_or_stream(self, limit: int) -> BodySource:
         """Return where to read the body: its stream, or what was read of it already."""

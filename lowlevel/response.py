@@ -399,6 +399,9 @@ class StreamResponse(State, ResponseFields):
         # The request leads to the connection; a response may outlive both.
         self._request = self._writer = None
 
+    def go_away(self) -> None:
+        """The server ends. For responses that would go on for ever; others take no notice."""
+
     # The head.
 
     def _complete_head(self, request: BaseRequest) -> tuple[Framing, int | None]:

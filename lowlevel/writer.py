@@ -193,14 +193,19 @@ class ResponseWriter:
     async def send_file(self, fd: int, offset: int, count: int) -> int:
         """Let the system send part of an open file as a piece of the body; return how many bytes it sent.
 
-        Fewer than asked for, or none, means that the rest is to be sent in another way.
+        Fewer than asked for, or none, means that the rest is to be sent in another way. Cancelled, it ends the answer:
+        nobody knows how much of it the client has.
 
         Raises:
             ConnectionResetError: The client has gone.
         """
         if self.framing is not LENGTH:
             return 0
-        sent = await self._channel.send_file(fd, offset, min(count, self._left))
+        try:
+            sent = await self._channel.send_file(fd, offset, min(count, self._left))
+        except BaseException:
+            self.abandon()
+            raise
         self._left -= sent
         self.output_size += sent
         return sent

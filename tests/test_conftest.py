@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +124,28 @@ async def test_never_awaited():
     gc.collect()
 """
     run(suite, source, failed=2)
+
+
+def test_untraced(suite: pytest.Pytester) -> None:
+    def trace(frame: object, event: str, argument: object) -> None: ...
+
+    source = """
+import sys
+async def test_it(untraced):
+    assert sys.gettrace() is None
+"""
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run(suite, source, passed=1)
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(before)
+
+
+def test_unused_ports_are_not_those_of_connections(unused_tcp_port: int) -> None:
+    """The system gives these from 32768 on, many a second while tests run in other processes."""
+    assert 20_000 <= unused_tcp_port < 32_000
 
 
 async def test_blocking_calls_of_the_package_fail_the_test() -> None:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 import lowlevel as web
+from lowlevel.errors import ClientGone
 from tests.conftest import TLS
 from tests.support import DEADLINE, Answer, Peer, request, serving, turns, until, within
 
@@ -217,8 +218,11 @@ async def test_a_block_ends_the_stream() -> None:
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         async with web.EventSourceResponse(request) as events:
-            pass
+            timer = events._timer
         assert events.closed and events.ended
+        # Nothing is left of it, nor does it keep the request.
+        assert timer is not None and timer.cancelled()
+        assert events._timer is None and events._watcher is None and events._opener is None
         await go_on.wait()
         return events
 
@@ -666,6 +670,22 @@ async def test_a_group_with_another_fault_escapes(log: pytest.LogCaptureFixture)
     assert record.exc_info[0] is ExceptionGroup
 
 
+async def test_another_client_that_left_is_another_matter(diary: Diary) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        events = web.EventSourceResponse(request)
+        try:
+            async with events:
+                raise ClientGone("not ours")
+        except ClientGone:
+            diary("escaped")
+        assert events._timer is None and events._watcher is None
+        return events
+
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        assert (await peer.ask(GET)).body == b""
+    assert diary.lines == ["escaped"]
+
+
 async def test_a_client_that_left_before_the_block(diary: Diary) -> None:
     """The block is entered, and left where it first waits."""
     left = asyncio.Event()
@@ -731,10 +751,12 @@ async def test_an_iterable_for_a_client_that_left_before_the_head(diary: Diary) 
 
 async def test_closed_tells_where_there_is_no_block(diary: Diary) -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        events = web.EventSourceResponse(**NO_HEARTBEAT)
+        events = web.EventSourceResponse()
         await events.prepare(request)
         await events.send("one")
+        assert events._timer is not None
         await until(lambda: events.closed, "the end")
+        assert events._timer is None
         diary("closed")
         return events
 
@@ -881,6 +903,19 @@ async def test_head_leaves_an_endless_block(diary: Diary) -> None:
         await diary.has("left")
         await peer.send(request("HEAD"))
         await peer.read_head()
+
+
+async def test_head_cancels_nothing_behind_the_block(diary: Diary) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        async with web.EventSourceResponse(request) as events:
+            diary("entered")
+        await turns()
+        diary("went on")
+        return events
+
+    async with serving(handler) as site, Reader.connect(site.port) as peer:
+        await peer.begin(request("HEAD"))
+        await diary.has("entered", "went on")
 
 
 async def test_head_closes_an_iterable_unused(diary: Diary) -> None:
@@ -1255,6 +1290,22 @@ async def test_a_server_that_shuts_down_ends_it(way: str, diary: Diary) -> None:
         await within(site.server.shutdown(0.01))
         await diary.has("cleaned up")
         assert not site.server.connections
+
+
+@pytest.mark.parametrize("way", ["iterable", "block"])
+async def test_a_server_that_shuts_down_does_not_wait_for_it(way: str) -> None:
+    async def items() -> AsyncIterator[str]:
+        yield "data: one"
+        await for_ever()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return await stream_for_ever(request, items, way)
+
+    async with serving(handler) as site, Reader.connect(site.port) as peer:
+        await peer.begin()
+        assert await peer.chunk() == b"data: one\n\n"
+        await within(site.server.shutdown(None))
+        assert await peer.chunk() == b""
 
 
 @pytest.mark.parametrize("way", ["iterable", "block"])

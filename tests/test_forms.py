@@ -419,6 +419,28 @@ async def test_large_files_are_on_disk(temporary: Path, size: int, on_disk: int)
     assert list(temporary.iterdir()) == []
 
 
+async def test_many_files_are_on_disk(temporary: Path) -> None:
+    """Each is small enough for memory, but all of them together are not."""
+    size = 900 * 1024
+    expected = [bytes([number]) * size for number in range(20)] + [b"small", b"", b"x" * 1000]
+    kept: list[int] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        files: list[Any] = (await request.post()).getall("f")
+        assert [await content(file) for file in files] == expected
+        on_disk = [file for file in files if not isinstance(file.file, io.BytesIO)]
+        assert len(await asyncio.to_thread(open_under, temporary)) == len(on_disk)
+        kept.extend(len(file.file.getbuffer()) for file in files if file not in on_disk)
+        return web.Response()
+
+    body = multipart(*[field("f", data, filename="a") for data in expected])
+    assert (await answered(handler, sending(body), client_max_size=0)).status == 200
+    # What is left of the room is for what fits in.
+    assert kept == [size] * 9 + [5, 0, 1000]
+    assert sum(kept) <= 8 * MIB
+    await until(lambda: not open_under(temporary), "the files to be closed")
+
+
 async def test_files_are_closed_when_the_response_has_been_sent() -> None:
     forms = Forms()
     body = multipart(*[field("f", b"x" * size, filename="a") for size in (1, 2 * MIB, 10)])

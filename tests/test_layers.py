@@ -20,6 +20,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "messages": (
         "_version",
         "body",
+        "cached_files",
         "channel",
         "cookies",
         "decoded_body",

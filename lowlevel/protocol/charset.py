@@ -31,7 +31,8 @@ def codec_name(charset: str) -> str:
     Raises:
         LookupError: There is no such character set.
     """
-    name = _CHARSETS.get(normalize_encoding(charset).lower()) if len(charset) <= 40 else None
+    known = len(charset) <= 40 and charset.isascii()
+    name = _CHARSETS.get(normalize_encoding(charset).lower()) if known else None
     if name is None:
         raise LookupError(f"unknown character set {charset[:40]!r}")
     return name

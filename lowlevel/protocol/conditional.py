@@ -79,8 +79,8 @@ def select_range(
     Raises:
         RangeNotSatisfiable: The range is beyond the end, or malformed.
     """
-    value = headers.get("Range")
-    if value is None or method != "GET" or value[:6].lower() != "bytes=" or "," in value:
+    value = ", ".join(headers.getall("Range", ()))
+    if method != "GET" or value[:6].lower() != "bytes=" or "," in value:
         return None
     if not _if_range_holds(headers.get("If-Range"), etag, last_modified):
         return None

@@ -37,6 +37,8 @@ class _Base64:
         whole = len(data) // 4 * 4
         if (self._padded and data) or (last and whole < len(data)):
             raise ValueError("base64 ends with its padding, after a multiple of four characters")
+        if 0 <= data.find(b"=", 0, whole) < whole - 2:
+            raise ValueError("base64 goes on behind its padding")
         self._rest = data[whole:]
         self._padded = self._padded or data.endswith(b"=", 0, whole)
         return binascii.a2b_base64(data[:whole], strict_mode=True)

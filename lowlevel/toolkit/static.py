@@ -13,13 +13,15 @@ import itertools
 import os
 import re
 import stat
+from functools import partial
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from yarl import URL
 
+from ..cached_files import open_cached
 from ..exceptions import HTTPMethodNotAllowed, HTTPMovedPermanently, HTTPNotFound
-from ..file_response import FileResponse
+from ..file_response import FileResponse, Found, Opened, Question, open_best, open_cached_regular
 from ..options import check_flag
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
@@ -27,6 +29,8 @@ from ..response import Response, StreamResponse
 __all__ = ("StaticFiles",)
 
 _METHODS: Final = ("GET", "HEAD")
+
+_OPEN_FOLDER: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0)
 
 # What no name may hold: separators of any system, NUL, and in front the letter of a drive.
 _FORBIDDEN: Final = re.compile(r"[/\\\0]|^[A-Za-z]:")
@@ -212,6 +216,28 @@ class _StaticFile(FileResponse):
         self._files = files
         self._names = names
         self.page: str | None = None
+
+    def _look(self, question: Question, *, at_once: bool = False) -> Found:
+        found = super()._look(question, at_once=at_once)
+        if at_once and found.status in (403, 404):
+            # There are other folders, an index, lists.
+            raise BlockingIOError(errno.EAGAIN, "not where it would be found at once")
+        return found
+
+    def _open_at_once(self, accepted: str) -> Opened:
+        """Open the file in the first folder, and let the system see that it is in there."""
+        files = self._files
+        if not self._names[-1]:
+            raise BlockingIOError(errno.EAGAIN, "a folder has to be looked into")
+        path = "/".join(self._names)
+        if files._follow_symlinks:
+            path = os.path.join(files._folders[0], path)
+            return open_best(path, accepted, open_cached_regular)
+        folder = open_cached(files._folders[0], _OPEN_FOLDER)
+        try:
+            return open_best(path, accepted, partial(open_cached_regular, beneath=folder))
+        finally:
+            os.close(folder)
 
     def _resolve(self) -> str:
         found = self._files._find(self._names)

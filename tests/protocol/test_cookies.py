@@ -186,6 +186,7 @@ BAITS = [
 BAITS += ['a="\\";', 'a="b"c;', 'a="b" c;', "\t;", 'a= "', "é", "\\073"]
 
 
+@pytest.mark.usefixtures("untraced")
 def test_large_hostile_values_are_read_to_the_end() -> None:
     """100,000 characters: a reader that is not linear does not come back within a test's limit."""
     for lead in ("", "a=", 'a="'):

@@ -404,6 +404,7 @@ def read(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.usefixtures("untraced")
 def test_large_hostile_values_are_read_to_the_end(name: str) -> None:
     """30,000 characters: a reader that is not linear does not come back within a test's limit."""
     for lead in ["", *LEADS.get(name, [])]:

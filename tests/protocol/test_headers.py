@@ -699,6 +699,7 @@ def hostile(reader_name: str, size: int, ends: str = "!") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.usefixtures("untraced")
 def test_large_hostile_values_are_read_to_the_end(name: str) -> None:
     """100,000 characters: a reader that is not linear does not come back within a test's limit."""
     for value in hostile(name, 100_000):

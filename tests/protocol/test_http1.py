@@ -1179,6 +1179,7 @@ def test_heads_without_end_in_small_pieces() -> None:
     assert peak < MIB
 
 
+@pytest.mark.usefixtures("untraced")
 def test_heads_in_huge_reads() -> None:
     """A read may be larger than any head."""
     for data in (
@@ -1190,6 +1191,7 @@ def test_heads_in_huge_reads() -> None:
             assert error is not None and error.status == 431
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_pipeline_is_no_long_head() -> None:
     """What other messages of the same read take does not count."""
     parts = [GET * 10_000, request("POST", body=b"x" * 500_000), post(chunks(b"x" * 300_000))]
@@ -1236,6 +1238,7 @@ def test_framing_without_end_costs_little(before: bytes, start: bytes, piece: by
     assert peak < 4 * MIB
 
 
+@pytest.mark.usefixtures("untraced")
 def test_small_chunks_are_no_flood() -> None:
     body = b"x" * 100_000
     data = post(chunks(*[b"x"] * len(body)))

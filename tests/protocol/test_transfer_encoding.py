@@ -127,6 +127,9 @@ def test_base64(data: bytes) -> None:
         b"YWJj\0",
         b"YW\x0bJj",
         b"YW\xe4Jj",
+        b"!!!!",
+        b"YWJj\0\0\0\0",
+        b"YW!!Jj\xe4\xe4",
     ],
 )
 def test_what_is_no_base64(data: bytes) -> None:
@@ -158,7 +161,7 @@ def test_base64_as_python_knows_it(data: bytes, places: list[int]) -> None:
         expected = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
         expected = None
-    if b"=" in text[:-2]:  # strict enough only from Python 3.13 on
+    if len(text) % 4 or b"=" in text[:-2]:  # Python is that strict only from 3.13 on
         expected = None
     assert outcome("base64", [data]) == expected
     assert outcome("base64", cut(data, places)) == expected

@@ -423,6 +423,7 @@ def check_one_truth(data: bytes, setting: Setting, cuts: Iterable[int], patient:
     check_agreement(feds, setting)
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=1000)
 @given(st.lists(items, max_size=6), all_settings, mutations, places, st.integers(1, 4))
 # A head that ends within each of its parts, behind a frame for wsproto, too.
@@ -472,6 +473,7 @@ heads = st.builds(
 )
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=300)
 @given(st.lists(heads, min_size=1, max_size=4).map(b"".join), all_settings, places)
 def test_both_lanes_tell_the_same_of_garbage(
@@ -556,6 +558,7 @@ known_to_wsproto = st.one_of(
 simple_settings = st.builds(Setting, st.just(0), st.sampled_from([0, 9, 15]), st.booleans())
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=300)
 @given(st.lists(known_to_wsproto, max_size=6), simple_settings, places, st.integers(0, 30))
 def test_wsproto_tells_the_same(
@@ -566,6 +569,7 @@ def test_wsproto_tells_the_same(
     check_agreement([Wsproto(setting, data), Fed(setting.make(), cut(data, cuts))], setting)
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=300)
 @given(
     st.lists(st.one_of(known_to_wsproto, controls, wrong_frames), max_size=5),
@@ -1120,6 +1124,7 @@ def test_many_fragments_take_calls_in_proportion() -> None:
     assert 3.5 * small < large < 4.5 * small
 
 
+@pytest.mark.usefixtures("untraced")
 def test_65000_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
     """4 MiB in frames of 64 bytes: every byte is checked once, and others get their turns."""
     checked = 0

@@ -318,6 +318,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, function: str, name: str, code: int
         return real(path, *args, **options)
 
     monkeypatch.setattr(os, function, fail)
+    # Not by the way that asks the kernel itself.
+    monkeypatch.setattr("lowlevel.cached_files._system", None)
 
 
 @pytest.mark.parametrize("function", ["open", "stat", "lstat"])
@@ -531,7 +533,9 @@ async def test_a_list_of_several_folders(base: Path) -> None:
     (other / "sub" / "index.html").write_bytes(b"")
     (other / "sub" / "y").write_bytes(b"")
     async with served(base / "static", other, show_index=True) as site:
-        assert list(links(await ask(site, "/sub/"))) == ["../", "deep/", "index.html", "y"]
+        answer = await ask(site, "/sub/")
+        assert list(links(answer)) == ["../", "deep/", "index.html", "y"]
+        assert answer.body.count(b"<li>") == 4
 
 
 async def test_a_list_shows_what_can_be_had(base: Path) -> None:

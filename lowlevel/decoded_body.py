@@ -1,13 +1,15 @@
 """The body of a request that came compressed, as what it was before (RFC 9110 §8.4).
 
 The connection feeds it like any body. What comes is kept as it is; it is decompressed when a read asks for it, in
-steps, and never further than that, so that a body costs no more memory than what its handler asks for, be it a bomb.
+steps, and no more than one step further than that. So a body, be it a bomb, costs no more memory than what its handler
+asks for, a step, and the window of its coding. Between steps others have their turn, even if no read ever has to wait.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from .body import BodySource, StreamReader
@@ -16,15 +18,17 @@ from .exceptions import HTTPUnsupportedMediaType
 from .protocol.content_coding import ContentCoding, ContentCodingError, read_codings
 from .protocol.content_decoder import Decoder, decodable, make_decoder
 from .protocol.head import Fields
+from .threads import in_thread
 
 __all__ = ("DecodedReader", "make_reader")
 
-# Bytes that go in and come out in one step: together, less than a millisecond of work.
+# Bytes that go in and come out in one step: some tenths of a millisecond, or two if they were made to be slow.
 _INPUT: Final = 16384
 _OUTPUT: Final = 65536
 
-# Steps between two turns of others.
-_STEPS: Final = 4
+# Work between two turns of others. One is a result that a read returns: what the handler does with it counts, too.
+_TURN: Final = 256
+_STEP: Final = _TURN // 4
 
 
 class DecodedReader(StreamReader):
@@ -50,6 +54,8 @@ class DecodedReader(StreamReader):
         self._codings = codings
         self._decoder: Decoder | None = None
         self._decoding = False
+        # Done since others had their turn.
+        self._work = 0
 
     # What the connection calls.
 
@@ -81,6 +87,15 @@ class DecodedReader(StreamReader):
         self._raw.set_exception(exc)
         self._decoder = None
 
+    def _give_up(self, exc: Exception) -> None:
+        """Let every read from now on raise ``exc``, and drop what still comes.
+
+        It has to come, though: a client of which nothing is read cannot be seen to leave.
+        """
+        if self._raw._paused:
+            self._raw._resume()
+        self.set_exception(exc)
+
     # State.
 
     def is_eof(self) -> bool:
@@ -96,7 +111,7 @@ class DecodedReader(StreamReader):
                 # Nobody has begun to read.
                 return False
             # What was read may have been all, and only the checksum is left.
-            self._decode_some()
+            self._decode_some(though_slow=False)
         return self._eof and not self._chunks
 
     def on_eof(self, callback: Callable[[], None]) -> None:
@@ -119,37 +134,57 @@ class DecodedReader(StreamReader):
         if self._decoding:
             raise RuntimeError("Called while some coroutine is waiting for incoming data.")
         if not self._chunks and not self._eof:
-            self._decode_some()
+            self._decode_some(though_slow=True)
         return super().read_nowait(n)
+
+    async def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
+        """Read up to and including ``separator``, as a plain body does."""
+        # It may find it again and again without ever asking for more.
+        await self._wait_for(0)
+        return await super().readuntil(separator, max_size=max_size)
 
     async def discard(self) -> None:
         """Read the rest and drop it, without decompressing it."""
-        await self._raw.discard()
+        self._begin_read()
+        try:
+            await self._raw.discard()
+        finally:
+            self._decoding = False
         self._check()
         self._chunks.clear()
         self._size = self._offset = 0
         self._decoder = None
         self._eof = True
 
-    async def _wait_for(self, n: int | None, or_end: bool = False) -> None:
-        """Decompress until ``n`` bytes are buffered, or the body is complete; with None, until it is complete."""
+    def _begin_read(self) -> None:
         self._check()
         if self._decoding:
             raise RuntimeError("another coroutine is already waiting for incoming data")
         self._decoding = True
-        steps = 0
+
+    async def _wait_for(self, n: int | None, or_end: bool = False) -> None:
+        """Decompress until ``n`` bytes are buffered, or the body is complete; with None, until it is complete."""
+        self._begin_read()
         try:
+            await self._give_way()
             while not self._eof and (n is None or self._size < n):
-                if not self._step():
+                decoder = self._decoder or self._begin()
+                if decoder.empty:
                     await self._pull()
-                    continue
-                steps += 1
-                if steps % _STEPS == 0:
-                    # What came in few bytes must not keep everybody else waiting.
-                    await asyncio.sleep(0)
-                    self._check()
+                elif decoder.slow:
+                    await self._step_in_thread(decoder)
+                else:
+                    self._step(decoder)
+                    await self._give_way()
         finally:
             self._decoding = False
+
+    async def _give_way(self) -> None:
+        """What came in few bytes must not keep everybody else waiting, in one read or in many."""
+        if self._work >= _TURN:
+            self._work = 0
+            await asyncio.sleep(0)
+            self._check()
 
     async def _pull(self) -> None:
         """Get more of the body as it came, or its end. Cancelled, it has taken nothing."""
@@ -157,14 +192,19 @@ class DecodedReader(StreamReader):
         self._check()
         self._supply(data)
 
-    def _decode_some(self) -> None:
+    def _decode_some(self, *, though_slow: bool) -> None:
         """Do what can be done now, unless it is much."""
         try:
-            for _ in range(_STEPS):
-                if not self._step():
+            for _ in range(_TURN // _STEP):
+                decoder = self._decoder or self._begin()
+                if decoder.empty:
                     if not self._raw._size and not self._raw.is_eof():
                         return
                     self._supply(self._raw.read_nowait(_INPUT))
+                elif decoder.slow and not though_slow:
+                    return
+                else:
+                    self._step(decoder)
                 if self._chunks or self._eof:
                     return
         except (RequestPayloadError, HTTPUnsupportedMediaType):
@@ -180,21 +220,33 @@ class DecodedReader(StreamReader):
         try:
             decoder.finish()
         except ContentCodingError as exc:
-            raise self._fail(exc) from None
+            self._fail(exc)
+        self._check()
         self._decoder = None
         self._eof = True
 
-    def _step(self) -> bool:
-        """Decompress a little into the buffer; return False if there is nothing left to do that with."""
-        decoder = self._decoder or self._begin()
-        if decoder.empty:
-            return False
-        try:
-            data = decoder.take(_OUTPUT)
-        except ContentCodingError as exc:
-            raise self._fail(exc) from None
-        super().feed_data(data)
-        return True
+    def _step(self, decoder: Decoder) -> None:
+        """Decompress a little into the buffer."""
+        self._work += _STEP
+        self._accept(_take_from(decoder))
+        self._check()
+
+    async def _step_in_thread(self, decoder: Decoder) -> None:
+        self._work = 0
+        self._accept(await in_thread(partial(_take_from, decoder), self._accept))
+        self._check()
+
+    def _accept(self, taken: bytes | ContentCodingError) -> None:
+        if self._exception is not None:
+            return
+        if isinstance(taken, ContentCodingError):
+            self._fail(taken)
+        else:
+            super().feed_data(taken)
+
+    def _take(self, n: int) -> bytes:
+        self._work += 1
+        return super()._take(n)
 
     def _begin(self) -> Decoder:
         decoder = None if self._codings is None else make_decoder(self._codings)
@@ -204,15 +256,21 @@ class DecodedReader(StreamReader):
                 # RFC 9110 §15.5.16
                 headers={"Accept-Encoding": ", ".join([coding.value for coding in decodable()])},
             )
-            self.set_exception(refusal)
+            self._give_up(refusal)
             raise refusal
         self._decoder = decoder
         return decoder
 
-    def _fail(self, reason: ContentCodingError) -> RequestPayloadError:
-        error = RequestPayloadError(str(reason))
-        self.set_exception(error)
-        return error
+    def _fail(self, reason: ContentCodingError) -> None:
+        self._give_up(RequestPayloadError(str(reason)))
+
+
+def _take_from(decoder: Decoder) -> bytes | ContentCodingError:
+    """Take a step; the error is returned, so that it is not lost where nobody waits for it any more."""
+    try:
+        return decoder.take(_OUTPUT)
+    except ContentCodingError as exc:
+        return exc
 
 
 def make_reader(source: BodySource | None, limit: int, content_encoding: bytes) -> StreamReader:

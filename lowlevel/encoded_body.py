@@ -68,7 +68,16 @@ class BodyEncoder:
         self._closed = False
 
     def put(self, data: bytes) -> bool:
-        """Take a piece; return whether to ``await pause()`` before the next."""
+        """Take a piece; return whether to ``await pause()`` before the next.
+
+        Raises:
+            RuntimeError: The last piece has come.
+        """
+        if self._last_came:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        return self._put(data)
+
+    def _put(self, data: bytes) -> bool:
         if self._closed or not data:
             return self._closed
         if self._job is not None or len(data) > LARGE:
@@ -85,20 +94,21 @@ class BodyEncoder:
         return congested or self._since_pause > LARGE
 
     async def pause(self) -> None:
-        """Wait for the thread; give others a turn. Safe to cancel."""
+        """Give others a turn; wait for the thread. Safe to cancel."""
+        if self._since_pause > LARGE:
+            self._since_pause = 0
+            await asyncio.sleep(0)
+        # Last, so that whoever goes on has the encoder for itself.
         while self._job is not None:
             await asyncio.wait([self._job])
         if self._failure is not None:
             raise self._failure
-        if self._since_pause > LARGE:
-            self._since_pause = 0
-            await asyncio.sleep(0)
 
     async def finish(self, data: bytes = b"") -> None:
         """Take the last piece, and send what is left. Cancelled and called again, it goes on, and takes no more."""
         if not self._last_came:
             self._last_came = True
-            self.put(data)
+            self._put(data)
         await self.pause()
         if not self._closed:
             self.close()
@@ -117,7 +127,11 @@ class BodyEncoder:
     def _start_job(self) -> None:
         data = b"".join(self._waiting)
         self._waiting.clear()
-        self._job = self._loop.run_in_executor(self._executor, self._encode, data)
+        try:
+            self._job = self._loop.run_in_executor(self._executor, self._encode, data)
+        except Exception as exc:  # it has been shut down, for one; whoever writes next is told
+            self._fail(exc)
+            return
         # Not left to whoever waits, who may be cancelled.
         self._job.add_done_callback(self._end_job)
 

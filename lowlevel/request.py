@@ -20,6 +20,7 @@ from .keys import State
 from .options import check_count
 from .protocol import headers as fields
 from .protocol.charset import decode_text
+from .protocol.content_decoder import SURPLUS
 from .protocol.cookies import parse_cookie
 from .protocol.head import HttpVersion, RequestHead
 from .protocol.headers import ETag
@@ -495,9 +496,10 @@ class BaseRequest(State):
         """See that the body is there to be read, and does not say itself that it is too large."""
         if self._payload.streamed:
             raise RuntimeError("the body has been read as a stream already")
-        # Of a body that is decoded on the way, it says nothing.
-        declared = None if self._payload.decodes else self._message.content_length
-        if limit and declared is not None and declared > limit:
+        declared = self._message.content_length
+        # What is decoded on the way may become shorter, but not by so much.
+        most = 2 * limit + SURPLUS if self._payload.decodes else limit
+        if limit and declared is not None and declared > most:
             raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=declared)
 
     async def text(self) -> str:

@@ -279,6 +279,8 @@ class StreamResponse(State, ResponseFields):
             encoder = None
             if self._compression is not None or writer.before_head is not None:
                 encoder = await self._start_coding(request)
+                if self._ended or self._writer is not None:
+                    return self._writer  # another task was faster
             framing, length = self._complete_head(request)
             tail = self._declare_persistence(request, framing)
             head = serialize_head(request.version, self._status, self._reason, self.headers, tail)

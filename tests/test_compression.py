@@ -1,6 +1,7 @@
 """Compression over real sockets, both ways: what clients send compressed, and what they get."""
 
 import asyncio
+import contextlib
 import gzip
 import io
 import re
@@ -444,6 +445,48 @@ async def test_a_write_that_times_out_loses_nothing() -> None:
     assert gzip.decompress(answer.body) == MANY + b"more"
 
 
+async def test_a_write_beside_the_end_is_refused() -> None:
+    refused: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_compression(GZIP)
+        await response.prepare(request)
+        ending = asyncio.ensure_future(response.write_eof(b"e" * (LARGE + 1)))
+        await asyncio.sleep(0)
+        for size in (10, LARGE + 1):
+            with pytest.raises(RuntimeError, match="after write_eof"):
+                await response.write(bytes(size))
+            refused.append("once")
+        await ending
+        return response
+
+    answer = await ask(handler, request())
+    assert len(refused) == 2
+    assert gzip.decompress(answer.body) == b"e" * (LARGE + 1)
+
+
+async def test_an_answer_that_nobody_compresses_any_more_is_cut() -> None:
+    executor = ThreadPoolExecutor(1)
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_compression(GZIP)
+        response._executor = executor
+        await response.prepare(request)
+        await response.write(b"first")
+        executor.shutdown()
+        with contextlib.suppress(RuntimeError):
+            await response.write(bytes(LARGE + 1))
+        return response
+
+    async with serving(handler) as server, Peer.connect(server.port) as peer:
+        await peer.send(request())
+        received = await peer.read_eof()
+    assert received.startswith(b"HTTP/1.1 200 OK")
+    assert not received.endswith(b"0\r\n\r\n")
+
+
 async def test_a_client_that_leaves_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
     ended: list[BaseException] = []
     writing = asyncio.Event()
@@ -748,6 +791,53 @@ async def test_the_declared_length_says_nothing_of_the_limit() -> None:
         assert (await peer.ask(sending(small, "gzip"))).body == b"small"
         assert (await peer.ask(sending(gzip.compress(bytes(1000)), "gzip"))).status == 200
         assert (await peer.ask(sending(gzip.compress(bytes(1001)), "gzip"))).status == 413
+
+
+async def test_a_declared_length_far_beyond_the_limit_is_a_413_at_once() -> None:
+    """Nothing that is worth its coding is twice as long, and a MiB more."""
+    most = 2 * 1000 + 2**20
+    async with serving(echo, client_max_size=1000) as server:
+        async with Peer.connect(server.port) as peer:
+            await peer.send(
+                request("POST", "/", "Content-Encoding: gzip", f"Content-Length: {most + 1}")
+            )
+            assert (await peer.answer()).status == 413
+        async with Peer.connect(server.port) as peer:
+            await peer.send(
+                request("POST", "/", "Content-Encoding: gzip", f"Content-Length: {most}")
+            )
+            await peer.send(gzip.compress(b"waited for") + bytes(100))
+            # The zeros are no gzip.
+            assert (await peer.answer()).status == 400
+
+
+async def test_nothing_at_length_is_a_400() -> None:
+    """Empty blocks without end: no limit of what comes out would ever be reached."""
+    nothing = b"\x78\x9c" + b"\0\0\0\xff\xff" * 600_000
+    async with serving(echo, client_max_size=0) as server, Peer.connect(server.port) as peer:
+        await peer.send(sending(nothing, "deflate"))
+        answer = await peer.answer()
+    assert answer.status == 400
+    assert b"much shorter than its coding" in answer.body
+
+
+async def test_a_handler_that_outlives_bad_data_sees_the_client_leave() -> None:
+    """What came behind it had stopped the reading."""
+    left = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        await until(lambda: request.content.received_bytes > 2**17, "more than is buffered")
+        with pytest.raises(web.RequestPayloadError):
+            await request.content.readany()
+        assert await request.wait_disconnected()
+        left.set()
+        return web.Response()
+
+    async with serving(handler, read_bufsize=2**16) as server:
+        async with Peer.connect(server.port) as peer:
+            head = request("POST", "/", "Content-Encoding: gzip", "Content-Length: 100000000")
+            await peer.send(head + b"no gzip" + bytes(2**19))
+        await within(left.wait())
 
 
 # --- Bombs ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,15 @@ from lowlevel.decoded_body import DecodedReader, make_reader
 from lowlevel.errors import PayloadAccessError, RequestPayloadError
 from lowlevel.exceptions import HTTPUnsupportedMediaType
 from lowlevel.protocol import content_coding, content_decoder
-from lowlevel.protocol.content_coding import ContentCoding
+from lowlevel.protocol.content_coding import ContentCoding, ContentCodingError, load_zstd
 
 LIMIT = 2**16
+CODINGS: dict[str, Any] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": load_zstd().compress,
+}
 TEXT = b"first line\nsecond line\n" + b"x" * 5000 + b"\nlast"
 
 
@@ -266,6 +273,27 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     assert content_coding.load_brotli() is not None
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"compress"])
+async def test_what_comes_behind_an_error_still_comes(coding: bytes) -> None:
+    """Paused, nobody would see the client leave."""
+    source = Source()
+    reader = reader_of(b"this is neither gzip nor anything", coding, eof=False, source=source)
+    while "pause" not in source.calls:
+        reader.feed_data(bytes(65536))
+    with pytest.raises((RequestPayloadError, HTTPUnsupportedMediaType)):
+        reader.read_nowait(1)
+    assert source.calls[-1] == "resume"
+    reader.feed_data(bytes(1 << 20))
+    assert source.calls[-1] == "resume"
+
+
+async def test_too_much_for_what_comes_out() -> None:
+    data = b"\x78\x9c" + b"\0\0\0\xff\xff" * 300_000
+    reader = reader_of(data, b"deflate")
+    with pytest.raises(RequestPayloadError, match="much shorter than its coding"):
+        await reader.read()
+
+
 # --- The connection ------------------------------------------------------------------------------
 
 
@@ -393,6 +421,27 @@ async def test_discard_does_not_decompress(monkeypatch: pytest.MonkeyPatch) -> N
     assert await reader.read() == b""
 
 
+async def test_no_read_beside_discard() -> None:
+    reader = reader_of(gzip.compress(TEXT)[:30], eof=False)
+    discarding = asyncio.ensure_future(reader.discard())
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="already waiting"):
+        await reader.readany()
+    reader.feed_eof()
+    await discarding
+    assert reader.at_eof()
+
+
+async def test_no_discard_beside_a_read() -> None:
+    reader = reader_of(gzip.compress(bytes(2**22)))
+    reading = asyncio.ensure_future(reader.read())
+    await asyncio.sleep(0)
+    assert not reading.done()
+    with pytest.raises(RuntimeError, match="already waiting"):
+        await reader.discard()
+    assert await reading == bytes(2**22)
+
+
 async def test_discard_of_what_is_left() -> None:
     reader = reader_of(gzip.compress(TEXT))
     await reader.readline()
@@ -411,6 +460,181 @@ async def test_only_what_is_asked_for_is_decompressed() -> None:
     assert reader.total_bytes <= 600_000
     # To ask whether it is the end is no reason to go on.
     assert not reader.at_eof()
+
+
+async def test_many_reads_of_one_step_give_others_a_turn() -> None:
+    reader = reader_of(gzip.compress(b"a\n" * 4000))
+    turns: list[int] = []
+    counting = asyncio.ensure_future(count_turns(turns))
+    assert len([line async for line in reader]) == 4000
+    counting.cancel()
+    assert len(turns) >= 4000 // 256 - 1
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("size", [7, 65536])
+async def test_many_reads_give_others_a_turn(coding: str, size: int) -> None:
+    """None of them has to wait: all that is needed has come."""
+    length = 2**22 if size > 7 else 30_000
+    reader = reader_of(CODINGS[coding](bytes(length)), coding.encode())
+    turns: list[int] = []
+    counting = asyncio.ensure_future(count_turns(turns))
+    got = 0
+    while data := await reader.read(size):
+        got += len(data)
+    counting.cancel()
+    assert got == length
+    assert len(turns) >= length // (size * 256 if size == 7 else size * 4) - 1
+
+
+async def test_one_read_at_a_time_while_reads_give_others_a_turn() -> None:
+    reader = reader_of(gzip.compress(b"a\n" * 4000))
+    assert isinstance(reader, DecodedReader)
+    while reader._work < 256:
+        await reader.readline()
+    reading = asyncio.ensure_future(reader.readline())
+    await asyncio.sleep(0)
+    assert not reading.done()
+    with pytest.raises(RuntimeError, match="already waiting"):
+        await reader.readline()
+    assert await reading == b"a\n"
+
+
+# --- What is slow is done in a thread ------------------------------------------------------------
+
+
+class Stopped:
+    """A decoder that stops in the middle of a step until it is told to go on."""
+
+    slow = True
+    empty = True
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.go = threading.Event()
+        self.in_main: list[bool] = []
+        self.error: ContentCodingError | None = None
+
+    def put(self, data: bytes) -> None:
+        self.data = data
+        self.empty = not data
+
+    def take(self, limit: int) -> bytes:
+        self.in_main.append(threading.current_thread() is threading.main_thread())
+        self.began.set()
+        if not self.go.wait(10):
+            raise TimeoutError("nobody let the thread go on")
+        self.empty = True
+        if self.error is not None:
+            raise self.error
+        return self.data
+
+    def finish(self) -> None:
+        pass
+
+    async def wait_until_it_began(self) -> None:
+        async with asyncio.timeout(10):
+            while not self.began.is_set():
+                await asyncio.sleep(0.001)
+
+
+def stopped_reader(monkeypatch: pytest.MonkeyPatch) -> tuple[DecodedReader, Stopped]:
+    decoder = Stopped()
+    monkeypatch.setattr("lowlevel.decoded_body.make_decoder", lambda _: decoder)
+    reader = DecodedReader(None, LIMIT, (ContentCoding.br,))
+    reader.feed_data(b"first")
+    reader.feed_eof()
+    return reader, decoder
+
+
+async def test_a_slow_decoder_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, decoder = stopped_reader(monkeypatch)
+    reading = asyncio.ensure_future(reader.read())
+    await decoder.wait_until_it_began()
+    assert not reader.at_eof()
+    with pytest.raises(RuntimeError, match="waiting"):
+        reader.read_nowait()
+    with pytest.raises(RuntimeError, match="already waiting"):
+        await reader.readany()
+    with pytest.raises(RuntimeError, match="already waiting"):
+        await reader.discard()
+    decoder.go.set()
+    assert await reading == b"first"
+    assert reader.at_eof()
+    assert decoder.in_main == [False]
+
+
+async def test_a_read_that_is_cancelled_while_a_thread_works_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, decoder = stopped_reader(monkeypatch)
+    reading = asyncio.ensure_future(reader.read())
+    await decoder.wait_until_it_began()
+    reading.cancel()
+    decoder.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await reader.read() == b"first"
+
+
+async def test_an_error_of_a_read_that_is_cancelled_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, decoder = stopped_reader(monkeypatch)
+    decoder.error = ContentCodingError("bad in some way")
+    reading = asyncio.ensure_future(reader.read())
+    await decoder.wait_until_it_began()
+    reading.cancel()
+    decoder.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    with pytest.raises(RequestPayloadError, match="bad in some way"):
+        await reader.read()
+
+
+async def test_the_connection_ends_it_while_a_thread_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, decoder = stopped_reader(monkeypatch)
+    reading = asyncio.ensure_future(reader.read())
+    await decoder.wait_until_it_began()
+    gone = ConnectionResetError("gone")
+    reader.set_exception(gone)
+    decoder.go.set()
+    with pytest.raises(ConnectionResetError):
+        await reading
+    assert reader.exception() is gone
+    assert not reader._chunks
+
+
+async def test_to_ask_for_the_end_does_nothing_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, decoder = stopped_reader(monkeypatch)
+    reader._raw._eof = False
+    decoder.go.set()
+    assert await reader.readany() == b"first"
+    reader._raw.feed_data(b"second")
+    reader._raw.feed_eof()
+    assert not reader.at_eof()
+    assert decoder.in_main == [False]
+    # Who asks for what there is gets it all the same.
+    assert reader.read_nowait() == b"second"
+    assert reader.at_eof()
+
+
+async def test_a_br_window_costs_the_loop_nothing() -> None:
+    """A first step fills the window: 4 MiB here, for 15 bytes that came."""
+    reader = reader_of(brotli.compress(bytes(2**24), quality=5, lgwin=22), b"br")
+    turns: list[int] = []
+    counting = asyncio.ensure_future(count_turns(turns))
+    assert await reader.readexactly(1) == b"\0"
+    counting.cancel()
+    assert len(turns) > 1
+
+
+async def test_a_br_window_that_is_too_large() -> None:
+    reader = reader_of(brotli.compress(bytes(2**25), quality=5, lgwin=24), b"br")
+    with pytest.raises(RequestPayloadError, match="window is larger than 4 MiB"):
+        await reader.read()
 
 
 async def test_repr() -> None:

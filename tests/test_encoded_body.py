@@ -175,6 +175,95 @@ async def test_a_cancelled_finish_goes_on_where_it_was() -> None:
     assert sink.data == b"<a%d>|." % (LARGE + 1)
 
 
+@pytest.mark.parametrize("size", [10, LARGE + 1])
+async def test_nothing_behind_the_last_piece(size: int) -> None:
+    """Not even while the last one is still being compressed."""
+    sink, encoder = Sink(), Slow()
+    body = BodyEncoder(encoder, None, sink.send)
+    ending = asyncio.ensure_future(body.finish(b"a" * (LARGE + 1)))
+    await began(encoder)
+    with pytest.raises(RuntimeError, match=r"write\(\) after write_eof\(\)"):
+        body.put(b"b" * size)
+    encoder.go.set()
+    await ending
+    assert sink.data == b"<a%d>|." % (LARGE + 1)
+
+
+async def test_nothing_behind_the_last_piece_while_others_have_their_turn() -> None:
+    sink, encoder = Sink(), Slow()
+    body = BodyEncoder(encoder, None, sink.send)
+    body.put(b"a" * LARGE)
+    ending = asyncio.ensure_future(body.finish(b"b"))
+    await asyncio.sleep(0)
+    assert not ending.done()
+    with pytest.raises(RuntimeError, match="after write_eof"):
+        body.put(b"c" * (LARGE + 1))
+    await ending
+    assert sink.data == b"<a%d>|<b1>|." % LARGE
+
+
+async def test_two_ends_are_one() -> None:
+    sink, encoder = Sink(), Slow()
+    body = BodyEncoder(encoder, None, sink.send)
+    endings = [asyncio.ensure_future(body.finish(b"a" * (LARGE + 1))) for _ in range(2)]
+    await began(encoder)
+    encoder.go.set()
+    await asyncio.gather(*endings)
+    assert sink.data == b"<a%d>|." % (LARGE + 1)
+
+
+async def test_never_in_two_threads_at_once() -> None:
+    """Whatever others put while one waits: what compresses is no lock."""
+    sink, encoder = Sink(), Slow()
+    body = BodyEncoder(encoder, None, sink.send)
+    body.put(b"a" * LARGE)
+    body.put(b"b")
+    pausing = asyncio.ensure_future(body.pause())
+    await asyncio.sleep(0)
+    body.put(b"c" * (LARGE + 1))
+    ending = asyncio.ensure_future(body.finish(b"d"))
+    await began(encoder)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not ending.done()
+    assert [piece for piece, _ in encoder.threads] == [b"a", b"b", b"c"]
+    encoder.go.set()
+    await ending
+    await pausing
+    assert sink.data.endswith(b"<c%d>|<d1>|." % (LARGE + 1))
+
+
+async def test_an_executor_that_takes_nothing() -> None:
+    sink = Sink()
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    body = BodyEncoder(Slow(), executor, sink.send)
+    body.put(b"a")
+    assert body.put(bytes(LARGE + 1)) is True
+    assert body.put(b"b") is True
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="cannot schedule"):
+            await body.pause()
+    with pytest.raises(RuntimeError, match="cannot schedule"):
+        await body.finish()
+    assert sink.data == b"<a1>"
+
+
+async def test_an_executor_that_takes_no_more() -> None:
+    """What waited for a thread is not dropped without a word."""
+    sink, encoder = Sink(), Slow()
+    with ThreadPoolExecutor(1) as executor:
+        body = BodyEncoder(encoder, executor, sink.send)
+        body.put(b"a" * (LARGE + 1))
+        body.put(b"b")
+        await began(encoder)
+        executor.shutdown(wait=False)
+        encoder.go.set()
+        with pytest.raises(RuntimeError, match="cannot schedule"):
+            await body.finish()
+    assert sink.data == b"<a%d>|" % (LARGE + 1)
+
+
 async def test_a_client_that_leaves_is_no_noise() -> None:
     sink, encoder = Sink(), Slow()
     body = BodyEncoder(encoder, None, sink.send)

@@ -31,6 +31,8 @@ def codec_name(charset: str) -> str:
     Raises:
         LookupError: There is no such character set.
     """
+    if charset == "utf-8":
+        return "utf_8"
     known = len(charset) <= 40 and charset.isascii()
     name = _CHARSETS.get(normalize_encoding(charset).lower()) if known else None
     if name is None:
@@ -45,4 +47,4 @@ def decode_text(data: bytes | bytearray, charset: str) -> str:
         LookupError: There is no such character set.
         ValueError: The bytes are no text in it.
     """
-    return data.decode() if charset == "utf-8" else data.decode(codec_name(charset))
+    return data.decode(codec_name(charset))

@@ -1,7 +1,8 @@
 """Decompressing content in steps, so that what a few bytes inflate to is known before there is much of it.
 
-``put()`` some bytes, then ``take(limit)`` until ``empty``, and again; at the end of the body ``finish()``. Each call
-does a bounded amount of work if no more than some 16 KiB are put at a time.
+``put()`` some bytes, then ``take(limit)`` until ``empty``, and again; at the end of the body ``finish()``. If no more
+than some 16 KiB are put at a time, and 64 KiB taken, a call is less than a millisecond of work with what encoders
+make, and a few milliseconds with what was made to be slow - but for decoders that say that they are.
 """
 
 from __future__ import annotations
@@ -12,23 +13,36 @@ from typing import Any, Final, Protocol
 
 from .content_coding import ContentCoding, ContentCodingError, load_brotli, load_zstd
 
-__all__ = ("Decoder", "decodable", "make_decoder")
+__all__ = ("SURPLUS", "Decoder", "decodable", "make_decoder")
 
-# A body may be several streams, one behind the other (RFC 1952 §2.2, RFC 8878 §3). Each costs a decompressor, so
-# after so many a call returns what it has.
+SURPLUS: Final = 1024 * 1024
+"""How many bytes more than twice what comes out may go in. A coding does not make content longer, or not by much; but
+each has its ways to say nothing at length: empty blocks, empty streams, streams to be skipped."""
+
+# A body may be several streams, one behind the other (RFC 1952 §2.2, RFC 8878 §3). Each costs a decompressor, some ten
+# microseconds, and may be of a few bytes. So there may be one for so many bytes of content, and some more,
+_BYTES_PER_STREAM: Final = 256
+_FREE_STREAMS: Final = 64
+# and after so many a call returns what it has.
 _STREAMS_PER_CALL: Final = 32
 
 # Log2 of the largest window that a decoder has to provide, and that we do (RFC 9659 §3).
 _ZSTD_WINDOW_BITS: Final = 23
 
-# Between two nested codings: how much is put at once, and how much there may be beyond what comes out in the end.
-# A coding does not make content longer, or not by much.
+# The same for br, where there is no such rule (RFC 7932 §9.1): what its encoders use by default. The window is filled
+# before the first byte of it comes out, so this is what a few bytes can cost in memory.
+_BROTLI_WINDOW_BITS: Final = 22
+
+# How much goes from one of two nested codings to the other at once.
 _PORTION: Final = 16384
-_MAX_BETWEEN: Final = 1024 * 1024
 
 
 class Decoder(Protocol):
     """Decompresses one body."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether ``take()`` may be more work than an event loop should wait for. It lets other threads run."""
 
     @property
     def empty(self) -> bool:
@@ -41,7 +55,7 @@ class Decoder(Protocol):
         """Return at most ``limit`` bytes; none does not mean that none will follow.
 
         Raises:
-            ContentCodingError: The data is malformed.
+            ContentCodingError: The data is malformed, or far too much for what comes out.
         """
 
     def finish(self) -> None:
@@ -52,37 +66,63 @@ class Decoder(Protocol):
         """
 
 
-class _ZlibDecoder:
+class _Measured:
+    """What is the same for all codings: one stream or several, measured against what comes out of them."""
+
+    slow = False
+
+    def __init__(self) -> None:
+        self._input = b""
+        self.empty = True
+        self._put = 0
+        self._taken = 0
+        self._streams = 0
+
+    def put(self, data: bytes) -> None:
+        self._input = data
+        self._put += len(data)
+        self.empty = not data
+
+    def take(self, limit: int) -> bytes:
+        if self._put > 2 * self._taken + SURPLUS:
+            raise ContentCodingError("the content is much shorter than its coding")
+        for _ in range(_STREAMS_PER_CALL):
+            if self.empty:
+                break
+            data = self._decompress(limit)
+            if data:
+                self._taken += len(data)
+                return data
+        return b""
+
+    def _decompress(self, limit: int) -> bytes:
+        """Return what comes next, up to the end of a stream at most, and set ``empty``."""
+        raise NotImplementedError
+
+    def _count_stream(self) -> None:
+        self._streams += 1
+        if self._streams > _FREE_STREAMS + self._taken // _BYTES_PER_STREAM:
+            raise ContentCodingError("there are very many streams of very little content")
+
+
+class _ZlibDecoder(_Measured):
     """gzip, one member or several."""
 
     _bits = 16 + zlib.MAX_WBITS
     _name = "gzip"
 
     def __init__(self) -> None:
-        self._input = b""
+        super().__init__()
         self._zlib: zlib._Decompress | None = None
-        self.empty = True
 
-    def put(self, data: bytes) -> None:
-        self._input = data
-        self.empty = not data
-
-    def take(self, limit: int) -> bytes:
-        for _ in range(_STREAMS_PER_CALL):
-            if self.empty:
-                break
-            try:
-                data = self._inflate(limit)
-            except zlib.error as exc:
-                raise ContentCodingError(f"bad {self._name} data: {exc}") from None
-            if data:
-                return data
-        return b""
-
-    def _inflate(self, limit: int) -> bytes:
+    def _decompress(self, limit: int) -> bytes:
         if self._zlib is None:
+            self._count_stream()
             self._zlib = zlib.decompressobj(self._bits)
-        data = self._zlib.decompress(self._input, limit)
+        try:
+            data = self._zlib.decompress(self._input, limit)
+        except zlib.error as exc:
+            raise ContentCodingError(f"bad {self._name} data: {exc}") from None
         if self._zlib.eof:
             self._input = self._zlib.unused_data
             self._zlib = None
@@ -120,10 +160,10 @@ class _DeflateDecoder(_ZlibDecoder):
             self._bits = zlib.MAX_WBITS if _is_zlib(data) else -zlib.MAX_WBITS
         super().put(data)
 
-    def _inflate(self, limit: int) -> bytes:
+    def _decompress(self, limit: int) -> bytes:
         if self._ended:
             raise ContentCodingError("there is something behind the deflate data")
-        data = super()._inflate(limit)
+        data = super()._decompress(limit)
         self._ended = self._zlib is None
         return data
 
@@ -138,25 +178,21 @@ def _is_zlib(data: bytes) -> bool:
     return data[0] & 15 == 8 and data[0] >> 4 <= 7 and (data[0] << 8 | data[1]) % 31 == 0
 
 
-class _BrotliDecoder:
+class _BrotliDecoder(_Measured):
+    # The library fills a whole window before it returns the first byte of it, whatever it is asked for; and the head of
+    # a block can cost more than the block.
+    slow = True
+
     def __init__(self, brotli: Any) -> None:
+        super().__init__()
         self._error = brotli.error
         self._brotli = brotli.Decompressor()
-        self._input = b""
         # The library returns whole buffers, which may be more than was asked for.
         self._surplus = b""
         self._drained = True
         self._began = False
-        self.empty = True
 
-    def put(self, data: bytes) -> None:
-        self._input = data
-        self._began = self._began or bool(data)
-        self.empty = not data
-
-    def take(self, limit: int) -> bytes:
-        if self.empty:
-            return b""
+    def _decompress(self, limit: int) -> bytes:
         data = self._surplus or self._process(limit)
         self._surplus = data[limit:]
         self.empty = self._drained and not self._surplus
@@ -164,6 +200,10 @@ class _BrotliDecoder:
 
     def _process(self, limit: int) -> bytes:
         data, self._input = self._input, b""
+        if data and not self._began:
+            self._began = True
+            if _brotli_window_bits(data[0]) > _BROTLI_WINDOW_BITS:
+                raise ContentCodingError("the br window is larger than 4 MiB")
         if data and self._brotli.is_finished():
             raise ContentCodingError("there is something behind the br data")
         try:
@@ -181,36 +221,29 @@ class _BrotliDecoder:
             raise ContentCodingError("the br data is cut short")
 
 
-class _ZstdDecoder:
+def _brotli_window_bits(first: int) -> int:
+    """Read WBITS from the first byte, lowest bits first (RFC 7932 §9.1). 17 stands for itself and all that is less."""
+    large = first >> 1 & 7
+    return 17 + large if first & 1 and large else 17
+
+
+class _ZstdDecoder(_Measured):
     """zstd, one frame or several."""
 
     def __init__(self, zstd: Any) -> None:
+        super().__init__()
         self._library = zstd
-        self._input = b""
+        self._options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_BITS}
         self._zstd: Any = None
-        self.empty = True
-
-    def put(self, data: bytes) -> None:
-        self._input = data
-        self.empty = not data
-
-    def take(self, limit: int) -> bytes:
-        for _ in range(_STREAMS_PER_CALL):
-            if self.empty:
-                break
-            try:
-                data = self._decompress(limit)
-            except self._library.ZstdError as exc:
-                raise ContentCodingError(f"bad zstd data: {exc}") from None
-            if data:
-                return data
-        return b""
 
     def _decompress(self, limit: int) -> bytes:
         if self._zstd is None:
-            largest_window = self._library.DecompressionParameter.window_log_max
-            self._zstd = self._library.ZstdDecompressor(options={largest_window: _ZSTD_WINDOW_BITS})
-        data = bytes(self._zstd.decompress(self._input, limit))
+            self._count_stream()
+            self._zstd = self._library.ZstdDecompressor(options=self._options)
+        try:
+            data = bytes(self._zstd.decompress(self._input, limit))
+        except self._library.ZstdError as exc:
+            raise ContentCodingError(f"bad zstd data: {exc}") from None
         if self._zstd.eof:
             self._input = self._zstd.unused_data
             self._zstd = None
@@ -231,8 +264,7 @@ class _NestedDecoder:
     def __init__(self, outer: Decoder, inner: Decoder) -> None:
         self._outer = outer
         self._inner = inner
-        self._between = 0
-        self._taken = 0
+        self.slow = outer.slow or inner.slow
 
     @property
     def empty(self) -> bool:
@@ -243,14 +275,8 @@ class _NestedDecoder:
 
     def take(self, limit: int) -> bytes:
         if self._inner.empty:
-            data = self._outer.take(_PORTION)
-            self._between += len(data)
-            if self._between > 2 * self._taken + _MAX_BETWEEN:
-                raise ContentCodingError("the content is much shorter than its inner coding")
-            self._inner.put(data)
-        data = self._inner.take(limit)
-        self._taken += len(data)
-        return data
+            self._inner.put(self._outer.take(_PORTION))
+        return self._inner.take(limit)
 
     def finish(self) -> None:
         self._outer.finish()

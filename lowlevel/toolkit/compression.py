@@ -51,8 +51,12 @@ _COMPRESSIBLE_TYPES: Final = frozenset(
     ("image/bmp", "image/svg+xml", "image/vnd.microsoft.icon", "image/x-icon")
 )
 
-# Successful, but without content, or with a part of what was not compressed.
-_NOT_COMPRESSED: Final = frozenset((204, 205, 206))
+# Successful, but without content.
+_EMPTY: Final = frozenset((204, 205))
+
+# A part of what is not compressed, and what says that the client knows it all. They stand for a response that may be
+# compressed for others, so caches are told of it (RFC 9110 §15.3.7, §15.4.5).
+_STAND_INS: Final = frozenset((206, 304))
 
 
 def compression(minimum_size: int = 512) -> Middleware:
@@ -63,8 +67,8 @@ def compression(minimum_size: int = 512) -> Middleware:
     not say ``Cache-Control: no-transform``, is not of a type that is compressed already (most pictures, audio, video,
     archives), and not shorter than ``minimum_size``, as far as its length is known. The client gets the coding that
     it weighs highest in Accept-Encoding, and of equals the first of zstd, br, gzip and deflate (the first two with
-    the extra ``compress``). Caches are told by ``Vary: Accept-Encoding``. A response on which the handler called
-    ``enable_compression()`` is left to it.
+    the extra ``compress``). Caches are told by ``Vary: Accept-Encoding``, with a 206 or 304 too, which are not
+    compressed. A response on which the handler called ``enable_compression()`` is left to it.
 
     Args:
         minimum_size: The length of a body, in bytes, from which on it is worth the work. A client that refuses what is
@@ -94,6 +98,8 @@ def compression(minimum_size: int = 512) -> Middleware:
             if response.compression or not _is_compressible(response):
                 return
             response._vary_by("Accept-Encoding")
+            if response.status in _STAND_INS:
+                return
             size = response.content_length
             if coding is not ContentCoding.identity and (size is None or size >= least):
                 response.enable_compression(coding)
@@ -105,7 +111,9 @@ def compression(minimum_size: int = 512) -> Middleware:
 
 
 def _is_compressible(response: StreamResponse) -> bool:
-    if not 200 <= response.status < 300 or response.status in _NOT_COMPRESSED:
+    """Whether it is worth compressing, or stands for what is."""
+    status = response.status
+    if status in _EMPTY or not (200 <= status < 300 or status == 304):
         return False
     headers = response.headers
     if "Content-Encoding" in headers:

@@ -165,11 +165,39 @@ async def test_a_file(tmp_path: Path) -> None:
     assert brotli.decompress(answer.body) == LONG
 
 
-@pytest.mark.parametrize("status", [204, 205, 206, 304, 301, 404, 500])
+@pytest.mark.parametrize("status", [204, 205, 301, 404, 500])
 async def test_only_successful_answers(status: int) -> None:
     answer = await ask(answering(lambda: web.Response(status=status, body=LONG)), "gzip")
     assert answer.header("content-encoding") is None
     assert answer.header("vary") is None
+
+
+@pytest.mark.parametrize("status", [206, 304])
+@pytest.mark.parametrize(("kind", "vary"), [("text/plain", "Accept-Encoding"), ("image/png", None)])
+async def test_what_stands_for_something_that_is_compressed(
+    status: int, kind: str, vary: str | None
+) -> None:
+    """It is not compressed itself, but caches have to be told the same (RFC 9110 §15.4.5)."""
+    answer = await ask(
+        answering(lambda: web.Response(status=status, body=LONG, content_type=kind)), "gzip"
+    )
+    assert answer.header("content-encoding") is None
+    assert answer.header("vary") == vary
+
+
+async def test_parts_of_files_and_files_that_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(LONG)
+    handler = wrapped(answering(lambda: web.FileResponse(path)))
+    async with serving(handler) as server, Peer.connect(server.port) as peer:
+        part = await peer.ask(request("GET", "/", "Accept-Encoding: gzip", "Range: bytes=0-9"))
+        assert (part.status, part.body) == (206, LONG[:10])
+        assert part.header("content-encoding") is None
+        assert part.header("vary") == "Accept-Encoding"
+        tag = f"If-None-Match: {part.header('etag')}"
+        known = await peer.ask(request("GET", "/", "Accept-Encoding: gzip", tag))
+        assert known.status == 304
+        assert known.header("vary") == "Accept-Encoding"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 203, 299])

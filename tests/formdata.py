@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import lowlevel as web
@@ -195,6 +196,34 @@ class Fed:
     async def __aexit__(self, *exc_info: object) -> None:
         assert self.feeder is not None
         await self.feeder
+
+
+class AllThere:
+    """A body that has come: nobody who reads it ever waits."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def readany(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+
+@asynccontextmanager
+async def others_turns() -> AsyncIterator[list[int]]:
+    """Another task, which counts its turns of the event loop in the only number of the list."""
+    count = [0]
+
+    async def run() -> None:
+        while True:
+            count[0] += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(run())
+    try:
+        yield count
+    finally:
+        other.cancel()
 
 
 def every_split(data: bytes) -> Iterable[tuple[bytes, bytes]]:

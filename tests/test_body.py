@@ -730,6 +730,7 @@ async def test_a_read_that_waits_asks_for_the_body_and_another_does_not() -> Non
     assert source.wanted == 1
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_tiny_pieces_cost_little() -> None:
     """A hundred thousand one-byte chunks, read at once: no more than a few times their size."""
     count = 100_000

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can 
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "a.txt"
     file.write_bytes(b"0123456789")
+    os.utime(file, (1_700_000_000, 1_700_000_000))
     return file
 
 

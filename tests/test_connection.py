@@ -396,6 +396,7 @@ async def test_an_upload_read_whole_beyond_the_mark() -> None:
         await sending
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_tiny_chunks_cost_bounded_memory() -> None:
     go = asyncio.Event()
 
@@ -440,6 +441,7 @@ async def test_a_body_above_the_high_mark_at_its_end(way: str) -> None:
         assert (await peer.ask(request(target="/next"))).body == b"/next"
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_pipelining_client_is_bounded() -> None:
     """Beyond max_pipelined waiting requests the connection is not read from; all are answered in the end."""
     go = asyncio.Event()
@@ -473,6 +475,7 @@ async def test_a_pipelining_client_is_bounded() -> None:
         await sending
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_pipelining_client_is_bounded_while_it_is_answered() -> None:
     """Each answer must not let in another read full of requests."""
     waiting: list[int] = []
@@ -1371,6 +1374,75 @@ async def test_a_broken_request_factory(caplog: pytest.LogCaptureFixture) -> Non
     async with serving(hello, request_factory=factory) as site, Peer.connect(site.port) as peer:
         assert (await peer.ask(GET)).status == 500
     assert len(caplog.records) == 1
+
+
+# --- What is called at the end of a request -----------------------------------------------
+
+
+@pytest.mark.parametrize("error", [BufferError("still in use"), web.HTTPNotFound()])
+async def test_a_callback_at_the_end_that_fails(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is told to the log; the others are called, and the connection goes on, or ends, as it would."""
+    called: list[str] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        def fail() -> None:
+            called.append(request.path)
+            raise error
+
+        protocol: Any = request.protocol
+        protocol.at_end(request, fail)
+        protocol.at_end(request, lambda: called.append("other"))
+        protocol.at_end(request, fail)
+        return web.Response(text=request.path)
+
+    targets = ["/kept", "/kept", "/a", "/b", "/c", "/last"]
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        for target in targets[:2]:
+            assert (await peer.ask(request("GET", target))).body == target.encode()
+        await peer.send(b"".join(request("GET", target) for target in targets[2:5]))
+        for target in targets[2:5]:
+            assert (await peer.answer()).body == target.encode()
+        await peer.send(request("GET", "/last", "Connection: close"))
+        assert (await peer.answer()).body == b"/last"
+        assert await peer.read_eof() == b""
+        await site.idle()
+    assert called == [entry for target in targets for entry in (target, "other", target)]
+    logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(logged) == 2 * len(targets)
+    for record in logged:
+        assert record.name == "lowlevel.server"
+        assert record.exc_info is not None
+        assert record.exc_info[1] is error
+
+
+async def test_a_callback_at_the_end_that_fails_behind_a_client_that_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    called = asyncio.Event()
+    waiting = asyncio.Event()
+
+    def fail() -> None:
+        called.set()
+        raise ValueError("no")
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        protocol: Any = request.protocol
+        protocol.at_end(request, fail)
+        waiting.set()
+        await request.wait_disconnected()
+        return web.Response()
+
+    async with serving(handler) as site:
+        async with Peer.connect(site.port) as peer:
+            await peer.send(GET)
+            await until(waiting.is_set, "the handler")
+            peer.reset()
+        await until(called.is_set, "the callback")
+        await site.idle()
+    logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage() for record in logged] == ["Error at the end of a request"]
 
 
 # --- The protocol's own surface -----------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import hashlib
 import logging
@@ -21,9 +22,11 @@ import aiohttp
 import pytest
 
 import lowlevel as web
+from lowlevel import file_response
 from tests.conftest import LOOP_NAME, TLS
 from tests.filesite import (
     AT,
+    BEFORE,
     MTIME,
     Handler,
     check_not_modified,
@@ -322,6 +325,20 @@ async def test_where_the_loop_has_no_sendfile(sizes: Path) -> None:
     asyncio.get_running_loop().sendfile = sendfile  # type: ignore[method-assign]
     async with serving(serves_folder(sizes)) as site:
         await check_sizes(sizes, site.port)
+
+
+async def test_where_sockets_cannot_be_copied(
+    large: Path, large_data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many files may be open for one more: then it is read, piece by piece."""
+
+    def full(fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "dup", full)
+    answer = await fetch(large)
+    assert answer.status == 200
+    assert answer.body == large_data
 
 
 async def test_for_http_1_0(sizes: Path) -> None:
@@ -1084,6 +1101,54 @@ async def test_vary_is_added_to_what_is_given(siblings: Path) -> None:
     assert tokens == {"cookie", "accept-encoding"}
 
 
+@pytest.mark.parametrize("weak", ["", "W/"], ids=["strong", "weak"])
+async def test_a_given_entity_tag_is_that_of_the_plain_file(siblings: Path, weak: str) -> None:
+    """RFC 9110 §8.8.3.3: with the same tag for another coding, clients would put parts of the two together."""
+    packed = siblings.with_name("file.txt.gz")
+    gzipped = "Accept-Encoding: gzip"
+
+    async def get(*fields: str) -> Answer:
+        return await fetch(siblings, *fields, headers={"ETag": f'{weak}"v1"'})
+
+    for fields, file, coding, tag in (
+        ((), siblings, None, '"v1"'),
+        ((gzipped,), packed, "gzip", '"v1-gzip"'),
+        (("Accept-Encoding: zstd",), siblings.with_name("file.txt.zst"), "zstd", '"v1-zstd"'),
+    ):
+        answer = await get(*fields)
+        check_whole(answer, file)
+        assert answer.header("content-encoding") == coding
+        assert answer.headers["etag"] == [weak + tag]
+        same = await get(*fields, f"If-None-Match: {tag}")
+        assert (same.status, same.headers["etag"]) == (304, [weak + tag])
+        check_whole(await get(*fields, 'If-None-Match: "v1-deflate"'), file)
+
+    check_whole(await get('If-None-Match: "v1-gzip"'), siblings)
+    check_whole(await get(gzipped, 'If-None-Match: "v1"'), packed)
+    check_refused(await get(gzipped, 'If-Match: "v1"'), 412)
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_no_download_is_resumed_in_another_coding(siblings: Path, given: bool) -> None:
+    """The rest of what had begun in one coding, or all of it in another: never the rest in another."""
+    packed = siblings.with_name("file.txt.gz")
+    headers = {"ETag": '"v1"'} if given else {}
+    tags = ('"v1"', '"v1-gzip"') if given else (etag(siblings), etag(packed))
+
+    async def resume(tag: str, *fields: str) -> Answer:
+        return await fetch(
+            siblings, "Range: bytes=3-", f"If-Range: {tag}", *fields, headers=headers
+        )
+
+    plain, coded = tags
+    gzipped = "Accept-Encoding: gzip"
+    check_part(await resume(plain), siblings, 3, 10)
+    check_part(await resume(coded, gzipped), packed, 3, 9)
+    check_whole(await resume(plain, gzipped), packed)
+    check_whole(await resume(coded), siblings)
+    check_whole(await resume(coded, "Accept-Encoding: zstd"), siblings.with_name("file.txt.zst"))
+
+
 async def test_siblings_are_what_clients_unpack(path: Path, tls: TLS) -> None:
     write(path, noise(1000) * 100)
     packed = path.with_name("file.txt.gz")
@@ -1155,6 +1220,32 @@ async def test_what_is_not_compressed_on_the_way(path: Path) -> None:
             check_whole(await peer.ask(accepting), path)
             path.unlink()
             check_refused(await peer.ask(accepting), 404)
+
+
+@pytest.mark.parametrize("force", [True, False])
+async def test_refusals_are_not_compressed(path: Path, force: bool) -> None:
+    """They are short, and no part of what the entity tag is for."""
+    write(path, b"all the same " * 5000)
+    packed = write(path.with_name("file.txt.gz"), b"packed")
+    async with serving(compresses(path, force=force)) as site, Peer.connect(site.port) as peer:
+
+        async def get(*fields: str, method: str = "GET") -> Answer:
+            return await peer.ask(request(method, "/", "Accept-Encoding: gzip", *fields))
+
+        refused = [(412, 'If-Match: "x"'), (412, f"If-Unmodified-Since: {BEFORE}")]
+        if not force:
+            refused.append((416, "Range: bytes=1000000-"))
+        for status, field in refused:
+            answer = await get(field)
+            check_refused(answer, status)
+            assert answer.header("content-length") == str(len(answer.body))
+            assert answer.header("transfer-encoding") is None
+        packed.unlink()
+        for status, field in refused[:2]:
+            check_refused(await get(field), status)
+        check_refused(await get("If-None-Match: *", method="POST"), 412)
+        path.unlink()
+        check_refused(await get(), 404)
 
 
 async def test_a_sibling_is_not_compressed_again(path: Path) -> None:
@@ -1248,6 +1339,63 @@ async def test_replaced_while_sending(
             large.unlink()
 
     assert await cut(large, large_data, change, tls if secure else None) == large_data
+
+
+class Restless:
+    """A small file that is changed ``times`` times, each time just after it was read."""
+
+    def __init__(self, path: Path, times: int, patch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self.reads = 0
+        self._times = times
+        self._pread, self._read_cached = file_response._pread, file_response.read_cached
+        patch.setattr(file_response, "_pread", self.pread)
+        patch.setattr(file_response, "read_cached", self.read_cached)
+
+    def change(self) -> None:
+        self.reads += 1
+        if self.reads <= self._times:
+            os.truncate(self.path, 10 + self.reads)
+            os.utime(self.path, (MTIME + self.reads,) * 2)
+
+    def pread(self, fd: int, size: int, position: int) -> bytes:
+        data = self._pread(fd, size, position)
+        self.change()
+        return data
+
+    def read_cached(self, fd: int, position: int, size: int) -> bytes:
+        data = self._read_cached(fd, position, size)
+        self.change()
+        return data
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+async def test_a_small_file_that_changes_while_it_is_read(
+    path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again: the answer is the file as it was at one moment, with its own tag and date."""
+    async with no_file_left_open(), serving(serves(path)) as site, Peer.connect(site.port) as peer:
+        restless = Restless(path, times, monkeypatch)
+        answer = await peer.ask(GET)
+        check_whole(answer, path)
+        assert restless.reads == times + 1
+        assert answer.body == b"0123456789" + bytes(times)
+        assert answer.header("etag") == etag(path)
+        part = await peer.ask(request("GET", "/", "Range: bytes=-2", f"If-Range: {etag(path)}"))
+        check_part(part, path, len(answer.body) - 2, len(answer.body))
+
+
+async def test_a_small_file_that_never_stops_changing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not for ever: nothing of it is sent, and the log says why."""
+    async with no_file_left_open(), serving(serves(path)) as site, Peer.connect(site.port) as peer:
+        restless = Restless(path, 10**9, monkeypatch)
+        assert (await peer.ask(GET)).status == 500
+        assert 2 < restless.reads < 10
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert "changed" in str(record.exc_info[1])
 
 
 async def test_a_temporary_file(large: Path, large_data: bytes) -> None:
@@ -1364,6 +1512,36 @@ async def test_a_handler_that_is_cancelled(
     assert quiet(caplog)
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_returned_after_its_sending_was_cancelled(
+    large: Path, tls: TLS, secure: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody knows what the client has: the connection is cut, and no descriptor is used that is closed by then."""
+    may_stop = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.FileResponse(large)
+        sending = asyncio.ensure_future(response.prepare(request))
+        await may_stop.wait()
+        assert not sending.done()
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert sending.cancelled()
+        return response
+
+    options = tls_options(tls) if secure else {}
+    server = serving_tls(handler, tls) if secure else serving(handler)
+    async with no_file_left_open(), server as site, slow_peer(site.port, **options) as peer:
+        await started(peer)
+        may_stop.set()
+        assert len(await read_all(peer, LARGE)) < LARGE - 50_000
+        await site.idle()
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert type(record.exc_info[1]) is RuntimeError
+    assert "cut off" in record.getMessage()
+
+
 async def test_a_handler_that_gives_a_file_limited_time(large: Path, large_data: bytes) -> None:
     """The rest of what was announced cannot come."""
     gave_up = asyncio.Event()
@@ -1416,6 +1594,32 @@ async def test_a_client_that_reads_slowly_is_not_cut_off(large: Path, large_data
             await asyncio.sleep(0.01)
         data += await read_all(peer, LARGE - 50_000 - len(data))
         assert data == large_data[50_000:]
+
+
+@pytest.mark.parametrize("size", [1000, 30_000, 100_000, 300_000])
+async def test_a_client_that_leaves_before_the_file_began(
+    large: Path, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    """What was answered before still waits to be sent; nothing of the file has been."""
+    caplog.set_level(logging.INFO)
+    recorder = Recorder(large)
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/file":
+            return await recorder(request)
+        transport: Any = request.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return web.Response(body=b"b" * size)
+
+    async with no_file_left_open(), serving(handler) as site, slow_peer(site.port) as peer:
+        asked = [request()] * (LARGE // 2 // size if size > 30_000 else 20)
+        await peer.send(b"".join([*asked, request("GET", "/file")]))
+        await peer.read_head()
+        await turns()
+        peer.reset()
+        await site.idle()
+        await until(lambda: len(recorder.errors) == len(recorder.responses), "the handler")
+    assert quiet(caplog)
 
 
 # --- Shutdown -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import io
 import logging
 import os
 import tempfile
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lowlevel as web
+from lowlevel import forms as forms_module
 from tests.formdata import (
     CHUNKED,
     FORM_DATA,
@@ -335,7 +337,8 @@ async def stopped_early(start: bytes, endless: bytes, limit: int, **options: Any
         finally:
             taken.append(request.content.total_bytes)
 
-    async with serving(handler, lingering_time=0.1) as site, Peer.connect(site.port) as peer:
+    server = serving(handler, lingering_time=0.1, read_bufsize=2**16)
+    async with server as site, Peer.connect(site.port) as peer:
         await peer.send(request("POST", "/", f"Content-Type: {FORM_DATA}", CHUNKED))
         await peer.send(in_chunks(start, end=b""))
 
@@ -740,3 +743,175 @@ async def test_a_link_is_removed_and_not_its_target(temporary: Path, tmp_path: P
     assert (await answered(forms.handle, sending(body))).status == 400
     await nothing_left(temporary)
     assert target.exists()
+
+
+async def test_another_file_that_took_the_name_stays(temporary: Path) -> None:
+    """Whoever moved the upload elsewhere, and put something else in its place, wants to keep both."""
+    chosen, moved = temporary / "chosen", temporary / "moved"
+
+    def move() -> None:
+        chosen.rename(moved)
+        chosen.write_bytes(b"another")
+
+    async def choose(filename: str) -> Path | None:
+        if filename == "f":
+            return chosen
+        await asyncio.to_thread(move)
+        return None
+
+    forms = Forms(upload_to=choose)
+    first, second = field("f", b"mine", filename="f"), field("g", b"", filename="g")
+    data = sending(multipart(first, second, part(b"no name")))
+    assert (await answered(forms.handle, data)).status == 400
+    await until(lambda: not open_under(temporary), "files to be closed")
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert chosen.read_bytes() == b"another"
+    assert moved.read_bytes() == b"mine"
+
+
+# --- The end of a request -----------------------------------------------------------------
+
+
+async def test_a_file_that_is_still_looked_at(quiet: None, temporary: Path) -> None:
+    """Its memory cannot be freed as long as somebody has a view of it: the others are closed, and all goes on."""
+    views: list[memoryview] = []
+    files: list[Any] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.Response(text="next")
+        form = await request.post()
+        found = [value.file for value in form.values() if isinstance(value, web.FileField)]
+        views.append(found[0].getbuffer())
+        files.extend(found)
+        return web.Response(text="taken")
+
+    body = multipart(
+        field("a", b"kept", filename="a"),
+        field("b", b"memory", filename="b"),
+        field("c", BIG, filename="c"),
+    )
+    post = sending(body)
+    async with serving(handler, client_max_size=0) as site:
+        async with Peer.connect(site.port) as peer:
+            for _ in range(2):
+                assert (await peer.ask(post)).body == b"taken"
+            assert (await peer.ask(request())).body == b"next"
+            await peer.send(post + request() + post + request())
+            for expected in (b"taken", b"next") * 2:
+                assert (await peer.answer()).body == expected
+            await peer.send(sending(body, FORM_DATA, "Connection: close"))
+            assert (await peer.answer()).body == b"taken"
+            assert await peer.read_eof() == b""
+        await site.idle()
+        assert len(views) == 5
+        assert [bytes(view) for view in views] == [b"kept"] * 5
+        others = [file for number, file in enumerate(files) if number % 3]
+        await until(lambda: all(file.closed for file in others), "the other files to be closed")
+        await nothing_left(temporary)
+    for view in views:
+        view.release()
+
+
+# --- How much is kept ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def temporary_files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The temporary files that are made."""
+    real, made = tempfile.TemporaryFile, list[Any]()
+
+    def recorded(*args: Any, **options: Any) -> Any:
+        made.append(real(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", recorded)
+    return made
+
+
+@pytest.mark.parametrize("count", [100, 101])
+async def test_the_number_of_files_on_disk(quiet: None, temporary: Path, count: int) -> None:
+    """Each of them is open until the answer has been sent, and the system has a limit for all."""
+    names = iter(range(count))
+    forms = Forms(upload_to=lambda filename: temporary / str(next(names)))
+    data = sending(multipart(*[field("f", b"x", filename="f")] * count))
+    answer = await answered(forms.handle, data)
+    if count == 100:
+        assert answer.status == 200
+        assert len(list(temporary.iterdir())) == 100
+        await until(lambda: not open_under(temporary), "files to be closed")
+    else:
+        assert answer.status == 413
+        assert answer.body == b"A form may have 100 files that are not kept in memory"
+        await nothing_left(temporary)
+
+
+FULL = [field("m", b"m" * MIB, filename="m")] * 8
+"""As much as stays in memory of one form."""
+
+
+@pytest.mark.parametrize("count", [100, 101])
+async def test_the_number_of_temporary_files(
+    quiet: None, temporary: Path, temporary_files: list[Any], count: int
+) -> None:
+    forms = Forms()
+    small = field("f", b"x" * 16_385, filename="f")
+    data = sending(multipart(*FULL, *[small] * count))
+    answer = await answered(forms.handle, data, client_max_size=0)
+    assert answer.status == (200 if count == 100 else 413)
+    assert len(temporary_files) == 100
+    await nothing_left(temporary)
+    assert all(file.closed for file in temporary_files + forms.files)
+
+
+async def test_small_files_stay_in_memory(
+    quiet: None, temporary: Path, temporary_files: list[Any]
+) -> None:
+    """Even behind what fills the memory a form gets: a file that is open costs more."""
+    forms = Forms()
+    small = [field("f", b"x" * size, filename="f") for size in (0, 1, 16_384)] * 60
+    last = field("f", b"y" * 16_385, filename="f")
+    data = sending(multipart(*FULL, *small, last))
+    assert (await answered(forms.handle, data, client_max_size=0)).status == 200
+    assert [type(file) for file in forms.files[:-1]] == [io.BytesIO] * 188
+    assert forms.files[-1] in temporary_files
+    assert len(temporary_files) == 1
+    sizes = [len(value.body) for _, value in forms.got[0] if isinstance(value, File)]
+    assert sizes == [MIB] * 8 + [0, 1, 16_384] * 60 + [16_385]
+    await nothing_left(temporary)
+
+
+@pytest.mark.parametrize(("count", "status"), [(10, 200), (11, 413)])
+async def test_header_fields_of_files_are_kept(quiet: None, count: int, status: int) -> None:
+    """And counted, as fields that are no files: a file without content may have a megabyte of them."""
+    heavy = field("f", b"", *[f"X{number}: {'y' * 8000}" for number in range(125)], filename="f")
+    data = sending(multipart(*[heavy] * count))
+    forms = Forms(max_size=0)
+    answer = await answered(forms.handle, data)
+    assert answer.status == status
+    if status == 413:
+        assert b" 10485760 bytes together" in answer.body
+
+
+@pytest.mark.parametrize("encoding", ["binary", "quoted-printable"])
+async def test_a_file_that_comes_in_tiny_pieces(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """A piece costs much more than its bytes while it waits to be written: there are not many of them."""
+    kept: list[int] = []
+    real = forms_module._Upload.write_in_memory
+
+    def recorded(upload: Any, pieces: list[bytes]) -> bool:
+        kept.append(len(pieces))
+        return real(upload, pieces)
+
+    monkeypatch.setattr(forms_module._Upload, "write_in_memory", recorded)
+    body = multipart(
+        field("f", b"xy" * 3000, f"Content-Transfer-Encoding: {encoding}", filename="f")
+    )
+    async with Fed(FORM_DATA, [body[at : at + 2] for at in range(0, len(body), 2)]) as request:
+        ((_, file),) = await shown(await request.post())
+    assert isinstance(file, File)
+    assert file.body == b"xy" * 3000
+    assert sum(kept) > 2000
+    assert max(kept) <= 1024

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from multidict import CIMultiDictProxy
 
 import lowlevel as web
+from lowlevel import multipart as multipart_module
+from lowlevel.multipart import WholeBody
 from tests.formdata import (
     BOUNDARY,
     FORM_DATA,
     MIXED,
+    AllThere,
     Fed,
     answered,
     bytewise,
@@ -24,11 +27,12 @@ from tests.formdata import (
     every_split,
     field,
     multipart,
+    others_turns,
     part,
     sending,
     sending_chunks,
 )
-from tests.support import Peer, request, serving, until, within
+from tests.support import Answer, Peer, request, serving, until, within
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -409,6 +413,44 @@ async def test_a_part_over_client_max_size() -> None:
                         assert answer.body.startswith(b"Maximum request body size 100 exceeded")
 
 
+async def form_of_a_part(data: bytes, limit: int) -> Answer:
+    """Send a request whose first part, or the first of that, is a form of up to ``limit`` fields."""
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        found: Any = await (await request.clone(client_max_fields=limit).multipart()).next()
+        if isinstance(found, web.MultipartReader):
+            found = await found.next()
+        return web.Response(text=str(len(await found.form())))
+
+    return await answered(handler, data)
+
+
+@pytest.mark.parametrize(
+    ("form", "limit", "count"),
+    [
+        (b"a=1&b=2&c=3", 3, 3),
+        (b"a=1&b=2&c=3", 2, None),
+        (b"&&", 3, 0),
+        (b"&&", 2, None),
+        (b"&" * 100_000, 1000, None),
+        (b"a&" * 2000, 0, 2000),
+    ],
+)
+async def test_a_form_in_a_part_with_too_many_fields(
+    form: bytes, limit: int, count: int | None
+) -> None:
+    """It may have as many as a form of its own; empty ones are work, too."""
+    inner = multipart(part(form), boundary="inner")
+    nested = multipart(part(inner, "Content-Type: multipart/mixed; boundary=inner"))
+    for body in (multipart(part(form)), nested):
+        answer = await form_of_a_part(sending(body, MIXED), limit)
+        if count is None:
+            assert answer.status == 413
+            assert answer.body == b"Maximum number of form fields %d exceeded." % limit
+        else:
+            assert (answer.status, answer.body) == (200, b"%d" % count)
+
+
 @pytest.mark.parametrize("size", [0, -1, -8192])
 async def test_a_chunk_of_no_size(size: int) -> None:
     """It would look like the end of the part."""
@@ -517,14 +559,17 @@ async def test_a_nested_body_without_a_boundary(kind: str) -> None:
     assert (await answered(handler, sending(body, MIXED))).body == b"told"
 
 
-async def test_nested_deep() -> None:
-    """Each level is asked for by the handler, so depth costs nothing before."""
-    body, depth = b"x", 50
+def in_one_another(depth: int) -> bytes:
+    """A request with so many multipart bodies in one another, and text in the innermost."""
+    body = b"x"
     for level in range(depth):
-        boundary = f"b{level + 1}"
         head = [] if not level else [f"Content-Type: multipart/mixed; boundary=b{level}"]
-        body = multipart(part(body, *head), boundary=boundary)
+        body = multipart(part(body, *head), boundary=f"b{level + 1}")
+    return sending(body, f"multipart/mixed; boundary=b{depth}")
 
+
+@pytest.mark.parametrize("depth", [1, 2, 16])
+async def test_nested_deep(depth: int) -> None:
     async def look(reader: web.MultipartReader) -> Any:
         level = 1
         found: Any = await reader.next()
@@ -536,7 +581,90 @@ async def test_nested_deep() -> None:
         await reader.release()
         return content
 
-    assert await read(sending(body, f"multipart/mixed; boundary=b{depth}"), look) == b"x"
+    assert await read(in_one_another(depth), look) == b"x"
+
+
+@pytest.mark.parametrize("depth", [17, 400])
+async def test_nested_too_deep(depth: int) -> None:
+    """Each byte goes through all levels: a client must not choose how many there are."""
+    errors: list[BaseException] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        found: Any = await request.multipart()
+        try:
+            for _ in range(15):
+                found = await found.next()
+                assert isinstance(found, web.MultipartReader)
+            await found.next()
+        except BaseException as exc:
+            errors.append(exc)
+            raise
+        return web.Response()
+
+    answer = await answered(handler, in_one_another(depth))
+    assert answer.status == 400
+    assert answer.body == b"Multipart bodies are nested deeper than 16"
+    assert [type(error) for error in errors] == [web.RequestDecodeError]
+
+
+# --- Whatever comes, others have their turn -----------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["post", "multipart", "data"])
+async def test_a_large_body_that_was_read_before(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is handed out in portions: to cut the whole for each of them would take minutes for a large one."""
+    handed: list[int] = []
+    readany = WholeBody.readany
+
+    async def recorded(body: WholeBody) -> bytes:
+        data = await readany(body)
+        handed.append(len(data))
+        return data
+
+    monkeypatch.setattr(multipart_module.WholeBody, "readany", recorded)
+    size = 4 * 2**20
+    taken: list[int] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        await request.read()
+        async with others_turns() as count:
+            if call == "multipart":
+                await (await request.multipart()).release()
+            else:
+                await getattr(request, call)()
+            taken.append(count[0])
+        return web.Response()
+
+    body = multipart(field("f", b"x" * size, filename="f"))
+    assert (await answered(handler, sending(body), client_max_size=0)).status == 200
+    assert sum(handed) == len(body)
+    assert max(handed) <= 65536
+    assert taken[0] >= size // 65536
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"--AaB03x\r\n\r\n\r\n",
+        b"--AaB03x\r\n\r\nx\r\n",
+        b"--AaB03x\r\n" + b"a:\r\n" * 120 + b"\r\n\r\n",
+    ],
+    ids=["no content", "a byte of content", "tiny fields"],
+)
+async def test_tiny_things_in_a_body_that_is_all_there(unit: bytes) -> None:
+    """Nobody waits for anything, but there is much to do: not all of it in one turn of the loop."""
+    count = 2**19 // len(unit)
+    body = unit * count + b"--AaB03x--\r\n"
+    reader = web.MultipartReader({"Content-Type": MIXED}, AllThere(body))
+    async with others_turns() as turns:
+        found = 0
+        async for one in reader:
+            assert isinstance(one, web.BodyPartReader)
+            found += 1
+    assert found == count
+    assert turns[0] >= len(body) // 8192
 
 
 # --- Streaming ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import random
 import socket
@@ -395,6 +396,26 @@ async def test_a_system_that_sends_no_files(
     assert await instead(sends_nothing_of(file.fileno())) == b"0123456789"
 
 
+async def test_a_socket_that_cannot_be_copied(
+    cached: bool, file: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files: nothing was sent, so it can be sent in another way."""
+
+    def full(fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async def send(request: web.BaseRequest, writer: ResponseWriter) -> None:
+        before = high_water(request)
+        assert await writer.send_file(file.fileno(), 0, SMALL) == 0
+        assert high_water(request) == before
+        await writer.write(DATA[:SMALL])
+
+    monkeypatch.setattr(os, "dup", full)
+    async with serving(sends(SMALL, send)) as site, Peer.connect(site.port) as peer:
+        for _ in range(2):
+            assert (await peer.ask(request())).body == DATA[:SMALL]
+
+
 async def test_no_body_to_send(cached: bool, file: BinaryIO) -> None:
     ask = request("HEAD")
     handler = sends(10, sends_nothing_of(file.fileno()))
@@ -607,6 +628,61 @@ async def test_a_client_that_leaves(cached: bool, file: BinaryIO, leave: str) ->
             peer.writer.close()
         assert isinstance(await sending.ended(), ConnectionResetError)
         await site.idle()
+
+
+@pytest.mark.parametrize("size", [40_000, 200_000, LARGE])
+@pytest.mark.parametrize("leave", ["reset", "abort", "close by the server"])
+async def test_a_client_that_leaves_before_what_was_written_has_left(
+    file: BinaryIO, caplog: pytest.LogCaptureFixture, leave: str, size: int
+) -> None:
+    """While the transport still holds bytes, nothing of the file has been sent; then there is no transport."""
+    caplog.set_level(logging.INFO)
+    errors: list[BaseException] = []
+    waiting = asyncio.Event()
+
+    async def fill(transport: Any, writer: ResponseWriter) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        held = -1
+        while held != transport.get_write_buffer_size() - 10_000:  # until the client takes no more
+            held = transport.get_write_buffer_size()
+            writer.put(b"b" * 10_000)
+            await turns()
+        writer.put(b"b" * size)
+
+    async def send(request: web.BaseRequest, writer: ResponseWriter) -> None:
+        transport: Any = request.transport
+        try:
+            await fill(transport, writer)
+            task = asyncio.create_task(writer.send_file(file.fileno(), 0, LARGE))
+            await turns()
+            assert not task.done()
+            assert transport.get_write_buffer_size()
+            waiting.set()
+            if leave == "close by the server":
+                transport.close()
+            await task
+        except BaseException as exc:
+            errors.append(exc)
+            raise
+        finally:
+            waiting.set()
+
+    async with serving(sends(3 * LARGE, send)) as site, slow_peer(site) as peer:
+        await peer.send(request())
+        await within(waiting.wait())
+        if leave == "reset":
+            peer.reset()
+        elif leave == "abort":
+            peer.writer.transport.abort()
+        else:
+            await peer.read_head()
+            assert not (await peer.read_eof()).strip(b"b"), "part of the file was sent"
+        await until(lambda: errors, "the error")
+        await site.idle()
+    assert isinstance(errors[0], ConnectionResetError)
+    assert copies() == 0
+    noise = [r for r in caplog.records if r.levelno >= logging.INFO and r.name != "asyncio"]
+    assert noise == []
 
 
 async def test_a_client_that_has_left(cached: bool, file: BinaryIO) -> None:

@@ -892,6 +892,7 @@ async def test_receiving_is_bounded() -> None:
     await flood(frame(BINARY, b"x" * 65536), 40 * 2**20, 2**20)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_receiving_is_bounded_for_small_messages() -> None:
     """They cost more than their bytes."""
     await flood(frame(BINARY), 3 * 2**19, 200_000)
@@ -1393,6 +1394,7 @@ async def test_pings_and_pongs_to_the_client() -> None:
         assert await peer.read_close() == (1000, "")
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_flood_of_pings_from_a_client_that_does_not_read() -> None:
     """What waits for it does not grow; when it reads again, the newest ping is answered."""
     count = 12_000

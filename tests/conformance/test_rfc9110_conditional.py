@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lowlevel as web
+from lowlevel.protocol.headers import parse_http_date
 from tests.filesite import (
     AFTER,
     AT,
@@ -87,7 +88,7 @@ async def test_the_entity_tag_tells_changes_within_a_second(path: Path) -> None:
     assert len(tags) == 3
 
 
-@pytest.mark.parametrize("mtime", [0, 1, -1, -2_000_000_000.5, 2**33])
+@pytest.mark.parametrize("mtime", [0, 1, -1, -2_000_000_000.5])
 async def test_unusual_times(path: Path, mtime: float) -> None:
     """Archives unpack files as of 1970 and before; the date is still one."""
     write(path, mtime=mtime)
@@ -97,6 +98,61 @@ async def test_unusual_times(path: Path, mtime: float) -> None:
     modified = answer.header("last-modified")
     check_not_modified(await ask(path, f"If-Modified-Since: {modified}"), path)
     check_not_modified(await ask(path, "If-None-Match: {etag}"), path)
+
+
+async def test_a_file_from_the_future(path: Path) -> None:
+    """§8.8.2.1: Last-Modified is not later than Date.
+
+    It then says nothing of when the file was changed, so no condition holds by it: the file may have changed since, and
+    have the same date again. By the entity tag nothing is different.
+    """
+    write(path, mtime=2**33)
+    answer = await ask(path)
+    check_whole(answer, path)
+    assert answer.header("etag") == etag(path)
+    now = answer.header("last-modified")
+    sent, told = (parse_http_date(answer.header(name)) for name in ("date", "last-modified"))
+    assert sent is not None
+    assert told is not None
+    # The date of the answer comes from a clock that ticks four times a second.
+    assert 0 <= told.timestamp() <= sent.timestamp() + 1
+    check_whole(await ask(path, f"If-Modified-Since: {now}"), path)
+    check_refused(await ask(path, f"If-Unmodified-Since: {now}"), 412)
+    check_whole(await ask(path, "Range: bytes=2-5", f"If-Range: {now}"), path)
+    check_not_modified(await ask(path, "If-None-Match: {etag}"), path)
+    check_not_modified(await ask(path, "If-None-Match: {etag}", f"If-Modified-Since: {now}"), path)
+    check_part(await ask(path, "Range: bytes=2-5", "If-Range: {etag}"), path, 2, 6)
+
+
+@pytest.mark.parametrize("given", [MTIME - 1000, MTIME + 1000, 2**33], ids=["old", "new", "future"])
+async def test_a_given_last_modified_is_what_counts(path: Path, given: int) -> None:
+    """§13.2.1: conditions are about what is sent, and that is what the handler says it is."""
+    headers = {"Last-Modified": date(given)}
+    before, at, after = date(given - 1), date(given), date(given + 1)
+
+    async def get(*fields: str) -> Answer:
+        answer = await fetch(path, *fields, headers=headers)
+        if answer.status != 412:
+            assert answer.headers["last-modified"] == [date(given)]
+        return answer
+
+    check_whole(await get(), path)
+    check_whole(await get(f"If-Modified-Since: {before}"), path)
+    check_not_modified(await get(f"If-Modified-Since: {at}"), path)
+    check_not_modified(await get(f"If-Modified-Since: {after}"), path)
+    check_refused(await get(f"If-Unmodified-Since: {before}"), 412)
+    check_whole(await get(f"If-Unmodified-Since: {at}"), path)
+    check_whole(await get("Range: bytes=2-5", f"If-Range: {before}"), path)
+    check_part(await get("Range: bytes=2-5", f"If-Range: {at}"), path, 2, 6)
+
+
+@pytest.mark.parametrize("given", ["yesterday", "", "0"])
+async def test_a_given_last_modified_that_is_no_date(path: Path, given: str) -> None:
+    """It is sent as it is given; what the file says counts."""
+    headers = {"Last-Modified": given}
+    answer = await fetch(path, f"If-Modified-Since: {AT}", headers=headers)
+    check_not_modified(answer, path)
+    check_whole(await fetch(path, f"If-Modified-Since: {BEFORE}", headers=headers), path)
 
 
 # --- 13.1.1 If-Match ----------------------------------------------------------------------

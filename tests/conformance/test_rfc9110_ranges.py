@@ -209,9 +209,10 @@ async def test_lists_with_holes(path: Path, value: str) -> None:
     check_consistent(await ask(path, value), path)
 
 
-async def test_range_in_several_lines(path: Path) -> None:
-    """It is no list field: the sender is at fault, and gets something that is true."""
-    check_consistent(await fetch(path, "Range: bytes=0-1", "Range: bytes=5-6"), path)
+@pytest.mark.parametrize("second", ["bytes=5-6", "bytes=0-1", "junk", ""])
+async def test_range_in_several_lines(path: Path, second: str) -> None:
+    """§5.3 of it: several lines are one list, so these are several ranges."""
+    check_whole(await fetch(path, "Range: bytes=0-1", f"Range: {second}"), path)
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import imports, load, machine, memory, report, throughput, websocket
-from .cases import CASES, WEBSOCKET_CASES
+from . import imports, load, machine, memory, multipart, report, throughput, websocket
+from .cases import CASES, MULTIPART, WEBSOCKET_CASES
 from .cores import Cores, choose
 from .stats import Row
 
 LOOPS = ("uvloop", "asyncio")
-NAMES = (*(case.name for case in (*CASES, *WEBSOCKET_CASES, *memory.CASES)), "import")
+NAMES = (
+    *(case.name for case in CASES),
+    MULTIPART.name,
+    *(case.name for case in (*WEBSOCKET_CASES, *memory.CASES)),
+    MULTIPART.memory_name,
+    "import",
+)
 # What `--case` also takes, for all cases whose names begin so.
 WEBSOCKET = "websocket"
 # (rounds, seconds of one turn): quick takes about two minutes for everything, the usual one
-# about thirteen, full about an hour.
+# about seventeen, full more than an hour.
 QUICK, USUAL, FULL = (3, 0.4), (5, 2.0), (9, 5.0)
 
 
@@ -64,6 +70,10 @@ def _measure(
                 rows += throughput.measure(
                     case, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
                 )
+        if MULTIPART.name in cases:
+            rows += multipart.measure(
+                MULTIPART, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
+            )
         for messages in WEBSOCKET_CASES:
             # Seven servers a case: they are compared on one loop.
             if messages.name in cases and loop == loops[0]:
@@ -73,6 +83,8 @@ def _measure(
         for idle in memory.CASES:
             if idle.name in cases:
                 rows += memory.measure(idle, loop, cores=cores, progress=_progress)
+        if MULTIPART.memory_name in cases:
+            rows += multipart.measure_memory(MULTIPART, loop, cores=cores, progress=_progress)
     if "import" in cases:
         rows += imports.measure(cores=cores, progress=_progress)
     return rows
@@ -86,7 +98,7 @@ def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="lowlevel beside aiohttp's low-level server: requests per second under wrk, "
-        "websocket messages per second, memory per idle connection, time to import.",
+        "websocket messages and MiB of uploads per second, memory, time to import.",
     )
     options.add_argument(
         "--loop", choices=(*LOOPS, "both"), help="default: both; with --quick uvloop"
@@ -99,7 +111,7 @@ def _options() -> argparse.ArgumentParser:
     )
     speed = options.add_mutually_exclusive_group()
     speed.add_argument("--quick", action="store_true", help="about two minutes, more noise")
-    speed.add_argument("--full", action="store_true", help="about an hour, less noise")
+    speed.add_argument("--full", action="store_true", help="more than an hour, less noise")
     options.add_argument("--rounds", type=_positive_int, help=f"default: {USUAL[0]}")
     options.add_argument(
         "--seconds", type=_positive_float, help=f"of one turn of one server, default: {USUAL[1]:g}"

@@ -18,6 +18,7 @@ class Case:
     connections: how many wrk keeps open.
     beside: the servers measured in the same rounds, each with the ratio lowlevel should reach.
     sample: a body, for the one request that proves that all servers answer alike.
+    content_type: of that body.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     connections: int = 64
     beside: Mapping[str, Target | None] = field(default_factory=dict)
     sample: bytes | None = None
+    content_type: str = "application/octet-stream"
 
     @property
     def script_file(self) -> Path | None:
@@ -36,6 +38,12 @@ class Case:
 def _aiohttp(ratio: float) -> Mapping[str, Target | None]:
     return {"aiohttp": Target("at least", ratio)}
 
+
+FORM = (
+    b"name=Ada+Lovelace&email=ada%40example.org&street=12+St.+James%27s+Square&city=London"
+    b"&postcode=SW1Y+4JH&country=GB&phone=%2B44+20+7930+0000&newsletter=on&amount=3"
+    b"&comment=Please+ring+at+the+second+door%2C+thank+you%21"
+)
 
 CASES = (
     Case(
@@ -99,6 +107,28 @@ CASES = (
         path="/stream",
         beside=_aiohttp(1.2),
     ),
+    Case(
+        name="file-64k",
+        title="64 KiB file",
+        path="/file-64k",
+        beside=_aiohttp(1.3),
+    ),
+    Case(
+        name="file-10m",
+        title="10 MiB file",
+        path="/file-10m",
+        connections=8,
+        beside=_aiohttp(1.0),
+    ),
+    Case(
+        name="form",
+        title="POST form, 10 fields",
+        path="/form",
+        script="form.lua",
+        beside=_aiohttp(1.5),
+        sample=FORM,
+        content_type="application/x-www-form-urlencoded",
+    ),
 )
 
 
@@ -153,6 +183,33 @@ WEBSOCKET_CASES = (
         size=64 * 1024,
         target=Target("at least", 1.0),
     ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipartCase:
+    """One file in a form, uploaded again and again over one connection.
+
+    size: of the file, in bytes; a multiple of 1 MiB.
+    target: the ratio to aiohttp.
+    memory_name, memory_target: of the row that weighs what one upload takes meanwhile.
+    """
+
+    name: str
+    title: str
+    size: int
+    target: Target
+    memory_name: str
+    memory_target: Target
+
+
+MULTIPART = MultipartCase(
+    name="multipart-64m",
+    title="64 MiB file in a form",
+    size=64 * 1024 * 1024,
+    target=Target("at least", 1.2),
+    memory_name="multipart-memory",
+    memory_target=Target("at most", 4.0, on="value", unit="MiB"),
 )
 
 # The servers beside lowlevel and aiohttp, each with the modules that must be installed for it.

@@ -25,9 +25,13 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run measured; `cpu_seconds` is the processor time that wrk itself took."""
+    """What one run measured.
 
-    requests_per_second: float
+    rate: requests, messages or MiB per second.
+    cpu_seconds: the processor time that the load itself took.
+    """
+
+    rate: float
     cpu_seconds: float
 
 

@@ -31,7 +31,7 @@ def facts() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
-        "load generator": f"{load.version()}; for websockets sockets and epoll in this Python",
+        "load generator": f"{load.version()}; for websockets and uploads sockets in this Python",
     }
 
 

@@ -1,6 +1,7 @@
 """A server under measurement: started on its core, watched, ended."""
 
 import os
+import re
 import select
 import subprocess
 import sys
@@ -85,6 +86,16 @@ class ServerProcess:
     @property
     def resident_bytes(self) -> int:
         return int(self._proc("statm").split()[1]) * PAGE_BYTES
+
+    @property
+    def peak_resident_bytes(self) -> int:
+        """The most that `resident_bytes` has been, since `forget_peak` if that was called."""
+        (peak,) = re.findall(r"^VmHWM:\s+(\d+) kB$", self._proc("status"), re.MULTILINE)
+        return int(peak) * 1024
+
+    def forget_peak(self) -> None:
+        """Let the peak be what is resident now."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")  # proc_pid_clear_refs(5)
 
     @property
     def complaints(self) -> str:

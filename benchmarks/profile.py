@@ -12,6 +12,7 @@ import pstats
 import time
 from collections.abc import Iterable
 
+from .cases import FORM
 from .servers.handlers import make_handler
 
 _BROWSER = b"""\
@@ -36,6 +37,12 @@ REQUESTS = {
     "plaintext": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 1),
     "pipelined": (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 16, 16),
     "json": (_BROWSER.replace(b"\n", b"\r\n"), 1),
+    "form": (
+        b"POST /form HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(FORM), FORM),
+        1,
+    ),
     "echo": (
         b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1024\r\n\r\n" + bytes(1024),
         1,

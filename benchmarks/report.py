@@ -77,6 +77,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _amount(value: float, unit: str) -> str:
+    if unit == "MiB/s":
+        return f"{value:,.0f} {unit}"
     return f"{value:,.0f}/s" if unit.endswith("/s") else f"{value:.1f} {unit}"
 
 

@@ -21,7 +21,7 @@ Loader = Callable[[ServerProcess, float], load.Load]
 
 
 class Turn(NamedTuple):
-    """Requests per second, and the shares of their cores that the two sides took."""
+    """What was counted per second, and the shares of their cores that the two sides took."""
 
     rate: float
     server_busy: float
@@ -121,7 +121,7 @@ def _turn(loader: Loader, server: ServerProcess, seconds: float) -> Turn:
         raise load.LoadFailed(f"{server.name}: {error}\n{server.complaints}") from error
     took = time.monotonic() - began
     turn = Turn(
-        done.requests_per_second,
+        done.rate,
         (server.cpu_seconds - used) / took,
         done.cpu_seconds / took,
     )
@@ -144,6 +144,8 @@ def _answer(case: Case, server: ServerProcess) -> tuple[int, bytes]:
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
     method = "GET" if case.sample is None else "POST"
     headers = {"User-Agent": "prove/1.0", "Accept-Language": "en"}
+    if case.sample is not None:
+        headers["Content-Type"] = case.content_type
     try:
         client.request(method, case.path, body=case.sample, headers=headers)
         response = client.getresponse()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -17,6 +18,8 @@ from benchmarks import __main__ as command
 from benchmarks import (
     load,
     memory,
+    multipart,
+    multipart_load,
     profile,
     report,
     stats,
@@ -25,9 +28,9 @@ from benchmarks import (
     websocket_client,
     websocket_load,
 )
-from benchmarks.cases import CASES, WEBSOCKET_CASES, Case
+from benchmarks.cases import CASES, MULTIPART, WEBSOCKET_CASES, Case
 from benchmarks.cores import choose, pinned
-from benchmarks.process import ServerFailed, ServerProcess
+from benchmarks.process import PROGRAMS, ServerFailed, ServerProcess
 from benchmarks.stats import Row, Target
 
 on_linux = pytest.mark.skipif(
@@ -166,6 +169,7 @@ def test_the_report_names_figures_failures_limits_and_machine() -> None:
         row(title="late", server_busy=[(0.4, 0.4)] * 3, load_busy=[(0.3, 0.3)] * 3),
         row(loop="-", title="import", unit="ms", target=Target("at most", 0.5)),
         row(title="messages", unit="messages/s", ours=[5000.0] * 3, theirs=[4000.0] * 3),
+        row(title="uploads", unit="MiB/s", ours=[1500.0] * 3, theirs=[500.0] * 3),
     ]
     printed = report.rst(rows, {"python": "CPython 3.11.0"})
     lines = [" ".join(line.split()) for line in printed.splitlines()]
@@ -173,6 +177,7 @@ def test_the_report_names_figures_failures_limits_and_machine() -> None:
     assert "Either loop:" in lines
     assert "plaintext 200/s 100/s 2.00 (1.00-3.00) >= 2 yes" in lines
     assert "messages 5,000/s 4,000/s 1.25 (1.25-1.25) >= 2 no" in lines
+    assert "uploads 1,500 MiB/s 500 MiB/s 3.00 (3.00-3.00) >= 2 yes" in lines
     assert "broken - - FAILED >= 2 no" in lines
     assert "FAILED broken (uvloop): wrk: Non-2xx or 3xx responses: 7" in lines
     assert any(line.startswith("heavy on uvloop: the load generator had no time") for line in lines)
@@ -218,6 +223,14 @@ def test_every_script_of_a_case_is_there() -> None:
     assert [script for script in scripts if not script.is_file()] == []
 
 
+def test_the_form_that_is_loaded_is_the_one_that_is_proved() -> None:
+    (form,) = (case for case in CASES if case.name == "form")
+    assert form.sample is not None and form.script_file is not None
+    assert len(parse_qsl(form.sample.decode(), strict_parsing=True)) == 10
+    assert f'wrk.body = "{form.sample.decode()}"' in form.script_file.read_text()
+    assert f'wrk.headers["Content-Type"] = "{form.content_type}"' in form.script_file.read_text()
+
+
 @pytest.mark.parametrize(
     ("asked", "chosen"),
     [
@@ -244,19 +257,19 @@ def test_the_cases_that_are_chosen(asked: list[str] | None, chosen: set[str]) ->
 
 # ---- Real servers ----------------------------------------------------------------------------
 
-FEW = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio"]
-
 
 @on_linux
 @with_wrk
 def test_a_tiny_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results.json"
-    status = command.main([*FEW, "--case", "plaintext", "--json", str(results)])
+    # wrk needs its time to begin, on a machine that is busy with other tests.
+    options = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio"]
+    status = command.main([*options, "--case", "form", "--json", str(results)])
     printed = capsys.readouterr()
     assert status == 0, printed.out
-    rows = json.loads(results.read_text())["rows"]
-    assert [each["other"] for each in rows] == ["aiohttp", "floor_httptools", "floor_asyncio"]
-    assert all(each["ours"] > [0] and each["theirs"] > [0] for each in rows)
+    (row,) = json.loads(results.read_text())["rows"]
+    assert row["other"] == "aiohttp"
+    assert row["ours"] > [0] and row["theirs"] > [0]
     assert "On asyncio:" in printed.out
     assert "round 1 of 1" in printed.err
 
@@ -266,9 +279,10 @@ def test_a_tiny_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_servers_answer_every_case_alike(loop: str) -> None:
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    with throughput.started(("lowlevel", "aiohttp"), loop, choose()) as servers:
+    names = {"lowlevel", *(name for case in CASES for name in case.beside)}
+    with throughput.started(names, loop, choose()) as servers:
         for case in CASES:
-            throughput.prove(case, servers)
+            throughput.prove(case, {name: servers[name] for name in ("lowlevel", *case.beside)})
 
 
 @on_linux
@@ -310,7 +324,10 @@ def test_a_server_that_does_not_start_says_why() -> None:
 @on_linux
 @pytest.mark.parametrize("server", ["lowlevel", "aiohttp"])
 @pytest.mark.parametrize("case", memory.CASES, ids=lambda case: case.name)
-def test_idle_connections_are_weighed(case: memory.MemoryCase, server: str) -> None:
+def test_idle_connections_are_weighed(
+    case: memory.MemoryCase, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "SETTLE_SECONDS", 0.05)
     # Few connections give no figure worth comparing, only one of the right order: no megabyte
     # each. That all are answered and stay open is checked inside.
     few = dataclasses.replace(case, connections=20)
@@ -324,6 +341,56 @@ def test_a_connection_closed_by_the_server_is_no_idle_connection() -> None:
     with first, its_peer, second:
         gone_peer.close()
         assert memory.count_closed([first, second]) == 1
+
+
+# ---- Uploads ---------------------------------------------------------------------------------
+
+# Larger than what either server keeps in memory, and no whole number of pieces.
+SIZE = 2 * multipart_load.MIB + 12345
+
+
+@on_linux
+@pytest.mark.parametrize("server", ["lowlevel", "aiohttp"])
+def test_files_are_uploaded(server: str) -> None:
+    with throughput.started((server,), "asyncio", choose()) as servers:
+        multipart.prove(servers)
+        port, core = servers[server].port, choose().load
+        # However little time there is, one file is sent as a whole.
+        assert multipart_load.run(port, SIZE, seconds=1e-9, core=core).rate > 0
+
+
+@on_linux
+def test_a_server_that_takes_no_upload_fails_the_row() -> None:
+    case = dataclasses.replace(MULTIPART, size=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROGRAMS, "aiohttp", PROGRAMS["floor_asyncio"])
+        (failed,) = multipart.measure(
+            case, "asyncio", rounds=1, seconds=1e-9, cores=choose(), progress=print
+        )
+    assert "aiohttp: the answer to the upload was 200 b'Hello, world!'" in failed.failure
+
+
+@on_linux
+def test_an_upload_is_weighed() -> None:
+    case = dataclasses.replace(MULTIPART, size=SIZE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multipart, "MEMORY_ROUNDS", 1)
+        (row,) = multipart.measure_memory(case, "asyncio", cores=choose(), progress=print)
+    assert row.failure == ""
+    # Of the right order: no more than a few times the file itself.
+    assert 0 < row.ours[0] < 10
+    assert 0 < row.theirs[0] < 10
+
+
+@on_linux
+def test_the_peak_is_forgotten() -> None:
+    echo = Case(name="echo", title="echo", path="/echo", sample=bytes(multipart_load.MIB))
+    with throughput.started(("lowlevel",), "asyncio", choose()) as servers:
+        throughput.prove(echo, servers)
+        server = servers["lowlevel"]
+        assert server.peak_resident_bytes - server.resident_bytes > multipart_load.MIB / 2
+        server.forget_peak()
+        assert server.peak_resident_bytes - server.resident_bytes < multipart_load.MIB / 2
 
 
 # ---- Websockets ------------------------------------------------------------------------------
@@ -415,7 +482,7 @@ def test_the_servers_echo_every_case(server: str, loop: str) -> None:
                 seconds=0.05,
                 core=choose().load,
             )
-            assert done.requests_per_second > 0
+            assert done.rate > 0
 
 
 @on_linux
@@ -514,11 +581,13 @@ def test_a_tiny_run_of_websockets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("websockets.speedups")
+    monkeypatch.setattr(throughput, "WARM_UP_SECONDS", 0.01)
     monkeypatch.setattr(
         websocket, "WEBSOCKET_PEERS", {"floor_websocket": (), "none": ("no_such_module",)}
     )
     results = tmp_path / "results.json"
-    status = command.main([*FEW, "--case", "websocket-64x16", "--json", str(results)])
+    options = ["--rounds", "1", "--seconds", "0.1", "--loop", "asyncio"]
+    status = command.main([*options, "--case", "websocket-64x16", "--json", str(results)])
     printed = capsys.readouterr()
     assert status == 0, printed.out
     rows = json.loads(results.read_text())["rows"]

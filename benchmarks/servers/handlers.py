@@ -1,9 +1,12 @@
 """The one handler that lowlevel and aiohttp both serve."""
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
+
+from .files import sized_file
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -47,6 +50,18 @@ def make_handler(web: ModuleType) -> Handler:
         await response.write_eof()
         return response
 
+    async def file(request: Any, *, size: int) -> Any:
+        return web.FileResponse(sized_file(size))
+
+    async def form(request: Any) -> Any:
+        fields = await request.post()
+        return web.Response(text="\n".join(fields.values()))
+
+    async def multipart(request: Any) -> Any:
+        unlimited = request.clone(client_max_size=0)
+        upload = (await unlimited.post())["file"]
+        return web.Response(text=f"{upload.filename}: {upload.file.seek(0, os.SEEK_END)}")
+
     async def echo_messages(request: Any, *, compress: bool) -> Any:
         websocket = web.WebSocketResponse(compress=compress)
         await websocket.prepare(request)
@@ -61,6 +76,10 @@ def make_handler(web: ModuleType) -> Handler:
         "/upload": upload,
         "/download": download,
         "/stream": stream,
+        "/file-64k": partial(file, size=64 * 1024),
+        "/file-10m": partial(file, size=10 * 1024 * 1024),
+        "/form": form,
+        "/multipart": multipart,
         "/websocket": partial(echo_messages, compress=False),
         "/websocket/deflate": partial(echo_messages, compress=True),
     }

@@ -377,7 +377,8 @@ class FileResponse(StreamResponse):
         if question.encoded and found.coding is None:
             return
         try:
-            part = select_range(method, headers, found.size, etag, found.last_modified)
+            dated = found.last_modified if found.coding is None else None
+            part = select_range(method, headers, found.size, etag, dated)
         except RangeNotSatisfiable:
             found.status = 416
             return

@@ -31,9 +31,8 @@ from .urlencoded import parse_urlencoded
 
 __all__ = ("BodyPartReader", "BodySource", "MultipartReader", "WholeBody")
 
-# What is not content of a part alone is parsed in portions; others have a turn when one had many events in it.
+# What is not content of a part alone is parsed in portions, and everybody else has a turn between them.
 _PORTION: Final = 8192
-_MANY_EVENTS: Final = 16
 
 # What a body that has been read already is handed out in.
 _WHOLE_PORTION: Final = 65536
@@ -185,7 +184,7 @@ class MultipartReader:
             portion = self._pending[self._parsed : self._parsed + _PORTION]
             self._parsed += len(portion)
             self._parse(portion)
-            if len(self._events) > _MANY_EVENTS:
+            if len(portion) == _PORTION:
                 await asyncio.sleep(0)
         return self._events.popleft()
 

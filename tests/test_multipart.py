@@ -644,14 +644,16 @@ async def test_a_large_body_that_was_read_before(
     assert taken[0] >= size // 65536
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     "unit",
     [
         b"--AaB03x\r\n\r\n\r\n",
         b"--AaB03x\r\n\r\nx\r\n",
         b"--AaB03x\r\n" + b"a:\r\n" * 120 + b"\r\n\r\n",
+        b"--AaB03x\r\n" + b"header:0123456789\r\n" * 120 + b"\r\n\r\n",
     ],
-    ids=["no content", "a byte of content", "tiny fields"],
+    ids=["no content", "a byte of content", "tiny fields", "small fields"],
 )
 async def test_tiny_things_in_a_body_that_is_all_there(unit: bytes) -> None:
     """Nobody waits for anything, but there is much to do: not all of it in one turn of the loop."""

@@ -31,11 +31,14 @@ def entries(
 
 
 def both_ways(text: str) -> list[tuple[str, Any]]:
-    """What a form is, read by yarl and read without it; these must be the same."""
+    """What a form is, read by yarl, without it, and in slices; these must be the same."""
     form = entries(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(urlencoded, "_YARL_LIMIT", -1)
         assert entries(text) == form
+        for size in (3, 4, 7):
+            patch.setattr(urlencoded, "_SLICE", size)
+            assert entries(text) == form
     return form
 
 

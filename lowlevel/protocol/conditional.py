@@ -69,9 +69,15 @@ def evaluate(
 
 
 def select_range(
-    method: str, headers: CIMultiDictProxy[str], size: int, etag: ETag | None, last_modified: int
+    method: str,
+    headers: CIMultiDictProxy[str],
+    size: int,
+    etag: ETag | None,
+    last_modified: int | None,
 ) -> tuple[int, int] | None:
     """Return the part that is asked for, ``(start, stop)`` with ``start < stop <= size``; None for the whole.
+
+    With ``last_modified`` None, no date in If-Range holds: it would not tell which of several codings is meant.
 
     Several ranges, and other units than bytes, give the whole: a server may ignore what would cost it more than the
     whole does (RFC 9110 §14.2, CVE-2011-3192). So does an If-Range that does not hold, or cannot be read.
@@ -125,7 +131,7 @@ def _matches(etag: ETag | None, tags: tuple[ETag, ...] | _Any, *, strongly: bool
     return any(tag.value == etag.value and not (strongly and tag.is_weak) for tag in tags)
 
 
-def _if_range_holds(value: str | None, etag: ETag | None, last_modified: int) -> bool:
+def _if_range_holds(value: str | None, etag: ETag | None, last_modified: int | None) -> bool:
     """Whether a part may be sent (RFC 9110 §13.1.5). A date after the last modification is as good as that date."""
     if value is None:
         return True
@@ -133,4 +139,4 @@ def _if_range_holds(value: str | None, etag: ETag | None, last_modified: int) ->
     if etag is not None and not etag.is_weak and value.strip(" \t") == f'"{etag.value}"':
         return True
     date = parse_http_date(value)
-    return date is not None and not _is_later(last_modified, date)
+    return date is not None and last_modified is not None and not _is_later(last_modified, date)

@@ -233,6 +233,14 @@ def test_if_range_dates(offset: int, holds: bool) -> None:
     assert selected == ((2, 6) if holds else None)
 
 
+def test_if_range_dates_that_several_codings_share() -> None:
+    """The date of one tells nothing of the other: only a tag does."""
+    headers = fields(("Range", "bytes=2-5"), ("If-Range", date(TIME)))
+    assert select_range("GET", headers, 10, TAG, None) is None
+    headers = fields(("Range", "bytes=2-5"), ("If-Range", '"abc"'))
+    assert select_range("GET", headers, 10, TAG, None) == (2, 6)
+
+
 def test_not_satisfiable_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="10 bytes"):
         part("bytes=10-")

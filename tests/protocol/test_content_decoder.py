@@ -366,6 +366,7 @@ def test_nothing_at_length(coding: ContentCoding, nothing: bytes, begin: bytes) 
     assert (1 << 20) <= decoder._put <= (1 << 20) + PORTION  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("name", ENCODE)
 def test_what_cannot_be_compressed_is_not_too_long(name: str) -> None:
     codings, encode = ENCODE[name]

@@ -267,8 +267,8 @@ class FileResponse(StreamResponse):
             weak = "W/" if encoded or found.etag.is_weak else ""
             headers["ETag"] = f'{weak}"{found.etag.value}"'
         if "Last-Modified" not in headers:
-            # Not later than Date (RFC 9110 §8.8.2.1).
-            headers["Last-Modified"] = _http_date(min(found.last_modified, int(time.time())))
+            # Not later than now (RFC 9110 §8.8.2.1), rounded up as well: a client gets 304 for the date that it got.
+            headers["Last-Modified"] = _http_date(min(found.last_modified, math.ceil(time.time())))
         if found.coding is not None or encoded:
             self._vary_by("Accept-Encoding")
         if found.status == 304:

@@ -561,25 +561,28 @@ class BaseRequest(State):
             limit = self._client_max_size
             if max_size is not None:
                 limit = check_count("max_size", max_size, 0)
-            form: MultiDict[FormValue] = MultiDict()
             media_type = self.content_type
-            if media_type == "multipart/form-data":
+            if media_type == _URLENCODED or "Content-Type" not in self.headers:
+                self._post = await self._read_urlencoded(limit)
+            elif media_type == "multipart/form-data":
                 from .forms import read_multipart
 
-                form = await read_multipart(self, self._whole_or_stream(limit), limit, upload_to)
-            elif media_type == _URLENCODED or "Content-Type" not in self.headers:
-                from .urlencoded import FIELDS_LIMIT, parse_urlencoded
-
-                limit = min(limit, FIELDS_LIMIT) if limit else FIELDS_LIMIT
-                if self._read_bytes is None:
-                    self._read_bytes = await self._read_within(limit)
-                elif len(self._read_bytes) > limit:
-                    raise HTTPRequestEntityTooLarge(max_size=limit)
-                form = await parse_urlencoded(
-                    self._read_bytes, self.charset or "utf-8", self._client_max_fields
-                )
-            self._post = MultiDictProxy(form)
+                body = self._whole_or_stream(limit)
+                self._post = MultiDictProxy(await read_multipart(self, body, limit, upload_to))
+            else:
+                self._post = MultiDictProxy(MultiDict())
         return self._post
+
+    async def _read_urlencoded(self, limit: int) -> MultiDictProxy[FormValue]:
+        from .urlencoded import FIELDS_LIMIT, parse_urlencoded
+
+        limit = min(limit, FIELDS_LIMIT) if limit else FIELDS_LIMIT
+        data = self._read_bytes
+        if data is None:
+            data = self._read_bytes = await self._read_within(limit)
+        elif len(data) > limit:
+            raise HTTPRequestEntityTooLarge(max_size=limit)
+        return await parse_urlencoded(data, self.charset or "utf-8", self._client_max_fields)
 
     async def multipart(self) -> MultipartReader:
         """Return a reader of the parts of a multipart body, which reads no faster than it is asked to.

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote_plus, unquote_to_bytes
 
-from multidict import MultiDict
+from multidict import MultiDict, MultiDictProxy
 from yarl import URL
 
 from .exceptions import HTTPRequestEntityTooLarge, RequestDecodeError
@@ -31,7 +31,7 @@ _SLICE: Final = 65536
 _LARGE: Final = 32768
 
 
-def read_urlencoded(data: bytes, charset: str, max_fields: int) -> MultiDict[Any]:
+def read_urlencoded(data: bytes, charset: str, max_fields: int) -> MultiDictProxy[Any]:
     """Return the fields of an ``application/x-www-form-urlencoded`` body (WHATWG URL §5.1).
 
     Bad escapes are kept as they are; escaped bytes that are no text in the charset become U+FFFD.
@@ -48,12 +48,12 @@ def read_urlencoded(data: bytes, charset: str, max_fields: int) -> MultiDict[Any
     except (LookupError, ValueError) as exc:
         raise RequestDecodeError(text=f"The form is not text in {charset[:40]!r}") from exc
     if codec == "utf_8" and len(text) <= _YARL_LIMIT:
-        return MultiDict(URL.build(query_string=text.rstrip(), encoded=True).query)
+        return URL.build(query_string=text.rstrip(), encoded=True).query
     form: MultiDict[Any] = MultiDict()
     for pair in filter(None, text.rstrip().split("&")):
         name, _, value = pair.partition("=")
         form.add(_unquote(name, codec), _unquote(value, codec))
-    return form
+    return MultiDictProxy(form)
 
 
 def _unquote(text: str, codec: str) -> str:
@@ -83,7 +83,7 @@ def _unquote_slices(text: str, codec: str) -> Iterator[str]:
     yield decoder.decode(b"", True)
 
 
-async def parse_urlencoded(data: bytes, charset: str, max_fields: int) -> MultiDict[Any]:
+async def parse_urlencoded(data: bytes, charset: str, max_fields: int) -> MultiDictProxy[Any]:
     """Do the same, in a thread if it takes long."""
     if len(data) <= _LARGE:
         return read_urlencoded(data, charset, max_fields)

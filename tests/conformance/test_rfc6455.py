@@ -663,7 +663,6 @@ async def test_a_message_inside_a_fragmented_one_is_refused(
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-@pytest.mark.usefixtures("untraced")
 async def test_sixty_five_thousand_fragments(opcode: int) -> None:
     """A message of 4 MiB in frames of 64 bytes: each costs the same."""
     count = 65000
@@ -673,7 +672,6 @@ async def test_sixty_five_thousand_fragments(opcode: int) -> None:
     assert await exchange(data) == [(opcode, part * count), GOODBYE]
 
 
-@pytest.mark.usefixtures("untraced")
 async def test_many_empty_fragments() -> None:
     middle = frame(CONTINUATION, fin=False)
     data = text("a", fin=False) + middle * 20000 + frame(CONTINUATION, b"b") + BYE

@@ -713,6 +713,7 @@ def test_byte_by_byte(data: bytes, seen: list[str], hold: bool) -> None:
     assert receive(*[bytes([byte]) for byte in data], hold=hold) == seen
 
 
+@pytest.mark.usefixtures("untraced")
 @streams
 @holding
 def test_cut_in_two(data: bytes, seen: list[str], hold: bool) -> None:
@@ -727,6 +728,7 @@ def test_cut_at_random(choice: st.DataObject, hold: bool) -> None:
     assert receive(*cut(data, places), hold=hold) == seen
 
 
+@pytest.mark.usefixtures("untraced")
 @streams
 @holding
 def test_the_peer_is_gone_at_every_byte(data: bytes, seen: list[str], hold: bool) -> None:
@@ -1326,6 +1328,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 anything = mutated() | st.binary() | st.lists(st.sampled_from(WORDS)).map(b"".join)
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=500)
 @given(anything, st.lists(st.integers(0, 400)), st.booleans())
 @example(b"GET http://[::1]@ HTTP/1.1\r\nHost: a\r\n\r\n", [], False)
@@ -1339,6 +1342,7 @@ def test_anything_gives_events_however_it_is_cut(
     assert receive(*[bytes([byte]) for byte in data]) == whole
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(max_examples=500)
 @given(anything, st.booleans())
 def test_anything_may_end_anywhere(data: bytes, hold: bool) -> None:

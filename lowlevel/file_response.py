@@ -66,6 +66,8 @@ _OPEN_FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 
+# Not to open it, but to see what it is.
+_LOOK_FLAGS: Final = getattr(os, "O_PATH", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
 # What tells of the file, and nothing of the error that is sent instead.
@@ -519,7 +521,7 @@ def open_cached_regular(
     """Do the same without waiting, or raise BlockingIOError. For ``beneath`` see open_cached()."""
     _check_path(path)
     nofollow = 0 if follow_symlinks else _NOFOLLOW
-    fd = open_cached(path, os.O_PATH | os.O_CLOEXEC | nofollow, beneath)
+    fd = open_cached(path, _LOOK_FLAGS | nofollow, beneath)
     try:
         _check_regular(os.fstat(fd))
     finally:

@@ -198,6 +198,8 @@ async def test_else_a_thread_gives_the_same_answer(
         trips = count_trips(monkeypatch)
         if missing == "system":
             monkeypatch.setattr(cached_files, "_system", None)
+            for name in ("O_PATH", "RWF_NOWAIT"):
+                monkeypatch.delattr(os, name)
         else:
             monkeypatch.setattr(os, "RWF_NOWAIT", 1 << 30)  # no file system knows such a flag
         in_thread = [await peer.ask(one) for one in asked]

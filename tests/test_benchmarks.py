@@ -47,12 +47,6 @@ Transfer/sec:      9.29MB
 """
 
 
-@pytest.fixture(autouse=True)
-def _servers_without_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage of the processes that are measured would be in the figures, and takes as long as a start."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-
-
 def row(**changes: object) -> Row:
     values: dict[str, object] = {
         "case": "plaintext",

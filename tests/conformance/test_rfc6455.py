@@ -43,6 +43,9 @@ from tests.wsframes import (
     text,
 )
 
+# Coverage is what the tests of each module reach. These are for the rules, and very many.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 VERSION = "Sec-WebSocket-Version"
 PROTOCOL = "Sec-WebSocket-Protocol"
 ORIGIN = "Origin: http://b.test"

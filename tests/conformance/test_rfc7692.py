@@ -42,6 +42,9 @@ from tests.wsframes import (
     text,
 )
 
+# Coverage is what the tests of each module reach. These are for the rules, and very many.
+pytestmark = pytest.mark.usefixtures("untraced")
+
 RSV1 = 4
 TAIL = b"\x00\x00\xff\xff"
 DEFLATE = "permessage-deflate"

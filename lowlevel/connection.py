@@ -845,8 +845,7 @@ class Connection(Outlet):
         """Wait for the client to leave (True) or the request to end (False). Safe to cancel."""
         if self._eof or self._transport is None:
             return True
-        # A clone has the task of its original.
-        if self._request is None or request.task is not self._request.task:
+        if not self._is_served(request):
             return False
         waiter: asyncio.Future[bool] = self._loop.create_future()
         if self._watchers is None:
@@ -856,12 +855,16 @@ class Connection(Outlet):
 
     def at_end(self, request: BaseRequest, callback: Callable[[], None]) -> None:
         """Call back when the request is over. Part of Channel."""
-        if self._request is None or request.task is not self._request.task:
+        if not self._is_served(request):
             callback()
         elif self._at_end is None:
             self._at_end = [callback]
         else:
             self._at_end.append(callback)
+
+    def _is_served(self, request: BaseRequest) -> bool:
+        """Whether it is this request that has its turn; a clone has the task of its original."""
+        return self._request is not None and request.task is self._request.task
 
     def _wake_watchers(self, left: bool) -> None:
         if self._watchers is not None:

@@ -29,7 +29,6 @@ from .cached_files import open_cached, read_cached
 from .options import check_count, check_flag
 from .payload import UNKNOWN_TYPE, guess_type
 from .protocol.conditional import Outcome, RangeNotSatisfiable, evaluate, select_range
-from .protocol.content_coding import ContentCoding, available, choose
 from .protocol.content_encoder import Encoder
 from .protocol.headers import ETag, content_disposition, format_http_date, parse_qvalues
 from .protocol.serializer import default_reason
@@ -242,11 +241,7 @@ class FileResponse(StreamResponse):
 
     def _will_encode(self, request: BaseRequest) -> bool:
         """Whether the file is to be compressed on its way, if it is not compressed already."""
-        if self._compression is None or "Content-Encoding" in self.headers:
-            return False
-        accepted = request.headers.getall("Accept-Encoding", ())
-        chosen = self._compression[0] or choose(accepted, available())
-        return chosen is not None and chosen is not ContentCoding.identity
+        return self._wanted_coding(request) is not None and "Content-Encoding" not in self.headers
 
     def _may_be_coded(self, request: BaseRequest) -> bool:
         found = self._found

@@ -310,19 +310,25 @@ class StreamResponse(State, ResponseFields):
             before_head(self)
         if self._compression is None or not self._may_be_coded(request):
             return None
-        forced = self._compression[0]
-        if forced is None:
-            chosen = choose(request.headers.getall("Accept-Encoding", ()), available())
+        if self._compression[0] is None:
             self._vary_by("Accept-Encoding")
-        else:
-            chosen = forced
-        if chosen is None or chosen is ContentCoding.identity:
+        chosen = self._wanted_coding(request)
+        if chosen is None:
             return None
         etag = self.headers.get("ETag")
         if etag is not None and etag.startswith('"'):
             # It is not the same bytes any more (RFC 9110 §8.8.3.3).
             self.headers["ETag"] = f"W/{etag}"
         return chosen
+
+    def _wanted_coding(self, request: BaseRequest) -> ContentCoding | None:
+        """Return what was asked for, or what the client likes best; None for no coding."""
+        if self._compression is None:
+            return None
+        wanted = self._compression[0]
+        if wanted is None:
+            wanted = choose(request.headers.getall("Accept-Encoding", ()), available())
+        return None if wanted is ContentCoding.identity else wanted
 
     def _may_be_coded(self, request: BaseRequest) -> bool:
         status = self._status

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 import lowlevel as web
 from lowlevel.body import StreamReader
@@ -233,3 +237,22 @@ def every_split(data: bytes) -> Iterable[tuple[bytes, bytes]]:
 
 def bytewise(data: bytes) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))]
+
+
+# --- What is left -------------------------------------------------------------------------
+
+
+def open_under(folder: Path) -> list[str]:
+    """The files below a folder that this process has open, removed ones too."""
+    links = Path("/proc/self/fd")
+    if not links.exists():
+        pytest.skip("open files cannot be listed here")
+    found = []
+    for link in links.iterdir():
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith(str(folder)):
+            found.append(target)
+    return found

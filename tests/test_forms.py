@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import io
 import os
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.formdata import (
     content,
     field,
     multipart,
+    open_under,
     part,
     posted,
     refused_form,
@@ -372,31 +372,6 @@ async def test_a_quoted_printable_file() -> None:
 
 
 # --- Where files are ----------------------------------------------------------------------
-
-
-def open_under(folder: Path) -> list[str]:
-    """The files below a folder that this process has open, removed ones too."""
-    links = Path("/proc/self/fd")
-    if not links.exists():
-        pytest.skip("open files cannot be listed here")
-    found = []
-    for link in links.iterdir():
-        try:
-            target = os.readlink(link)
-        except OSError:
-            continue
-        if target.startswith(str(folder)):
-            found.append(target)
-    return found
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.mark.parametrize(("size", "on_disk"), [(MIB, 0), (MIB + 1, 1), (3 * MIB, 1)])

@@ -33,6 +33,7 @@ from tests.formdata import (
     field,
     in_chunks,
     multipart,
+    open_under,
     part,
     posted,
     refused_form,
@@ -65,31 +66,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Any:
     assert noise == [], [record.getMessage() for record in noise]
     # What parsers say while they parse: one line for each byte is too much at any level.
     assert [record for record in caplog.records if "multipart" in record.name] == []
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-def open_under(folder: Path) -> list[str]:
-    """The files below a folder that this process has open, removed ones too."""
-    links = Path("/proc/self/fd")
-    if not links.exists():
-        pytest.skip("open files cannot be listed here")
-    found = []
-    for link in links.iterdir():
-        try:
-            target = os.readlink(link)
-        except OSError:
-            continue
-        if target.startswith(str(folder)):
-            found.append(target)
-    return found
 
 
 async def nothing_left(folder: Path) -> None:

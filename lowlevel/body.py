@@ -333,8 +333,14 @@ class StreamReader:
         self._wake()
 
     def __aiter__(self) -> ReadIterator[bytes]:
-        """Iterate over lines."""
-        return ReadIterator(self.readline, b"")
+        """Iterate over lines; one that is too long for readline() comes in pieces."""
+        return ReadIterator(self._read_line_or_piece, b"")
+
+    async def _read_line_or_piece(self) -> bytes:
+        try:
+            return await self.readline()
+        except ValueError:
+            return await self.read(self._high)
 
     def iter_any(self) -> ReadIterator[bytes]:
         """Iterate over data as it comes."""

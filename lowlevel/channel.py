@@ -6,7 +6,7 @@ Requests and responses know this interface and nothing else of the floors above:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -133,6 +133,13 @@ class Channel(Protocol):
 
     def at_end(self, request: BaseRequest, callback: Callable[[], None]) -> None:
         """Call ``callback()`` once the request has its response, or will never have one; now, if that is so."""
+
+    def background(self, request: BaseRequest, awaitable: Awaitable[Any]) -> None:
+        """Await what the request leaves to be done, when its response is out.
+
+        Raises:
+            RuntimeError: It is over, and what it left is done.
+        """
 
     # For another protocol.
 

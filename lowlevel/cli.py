@@ -10,7 +10,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,7 +32,8 @@ what to serve:
   MODULE is a dotted name, found from the current directory or installed;
   NAME (default: handler; dots allowed) is in it and is one of
     - a coroutine function that takes a request and returns a response,
-    - an object that can be called like one, or a class whose instances are awaitable,
+    - an object that can be called like one, such as an Application, whose start-up callbacks
+      run first, or a class whose instances are awaitable,
     - a lowlevel.Server, with its options already given.
 
   # hello.py
@@ -108,6 +110,7 @@ def _serve(arguments: argparse.Namespace) -> None:
             path_mode=arguments.path_mode,
             ssl_context=ssl_context,
             shutdown_timeout=arguments.shutdown_timeout,
+            lifespan=_explained(arguments.target),
             reuse_port=arguments.reuse_port or None,
             loop_factory=loop_factory,
             **options,
@@ -118,6 +121,17 @@ def _serve(arguments: argparse.Namespace) -> None:
         places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts or ()]
         where = ", ".join([*places, *filter(None, [arguments.path])])
         raise _CannotServe(f"cannot listen at {where}: {_reason(exc)}") from exc
+
+
+@asynccontextmanager
+async def _explained(target: str) -> AsyncIterator[None]:
+    """Around the handler's own lifespan, whose errors must not pass for those of listening."""
+    try:
+        yield
+    except Exception as exc:
+        traceback.print_exception(exc)
+        error = f"{type(exc).__name__}: {exc}"
+        raise _CannotServe(f"the lifespan of {target} failed: {error} (traceback above)") from None
 
 
 # --- the command line ---------------------------------------------------------------------

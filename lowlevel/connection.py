@@ -24,16 +24,18 @@ import asyncio
 import enum
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from functools import partial
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from .background import Background
 from .body import EMPTY_PAYLOAD, StreamReader
 from .channel import Upgraded
 from .clock import NEVER
 from .decoded_body import make_reader
-from .errors import ClientGone
+from .errors import ClientGone, NotAResponse
 from .exceptions import (
     HTTPException,
     HTTPExpectationFailed,
@@ -42,10 +44,12 @@ from .exceptions import (
     RequestPayloadError,
 )
 from .failure import failure_response
+from .handlers import describe
 from .outlet import Outlet
 from .protocol.head import HttpVersion11, RequestHead
 from .protocol.http1 import EndOfMessage, ParserLimits, ProtocolError, RequestParser
 from .protocol.serializer import UNTIL_CLOSE, default_reason
+from .protocol.websocket_message import WSCloseCode
 from .request import BaseRequest
 from .response import Response, StreamResponse
 from .sockets import WatchedTransport, probe, reset, set_keepalive
@@ -106,6 +110,7 @@ class Connection(Outlet):
         "_access_logger",
         "_asked_to_continue",
         "_at_end",
+        "_background",
         "_body",
         "_context",
         "_deadline",
@@ -152,6 +157,7 @@ class Connection(Outlet):
         self._asked_to_continue = False
         self._watchers: list[asyncio.Future[bool]] | None = None
         self._at_end: list[Callable[[], None]] | None = None
+        self._background: Background | None = None
         # Who has the transport instead of us.
         self._upgraded: Upgraded | None = None
         # Whether another protocol has ended as it should: the handler need not be told.
@@ -376,8 +382,6 @@ class Connection(Outlet):
             else:
                 answer = await self._send(request, response)
         except HTTPException as exc:
-            if exc.status == 413:
-                self._note_too_large(request, exc)
             answer = await self._send(request, exc)
             # It leads to frames that lead to it: no cycle.
             exc.__traceback__ = None
@@ -426,7 +430,10 @@ class Connection(Outlet):
         """Send what the handler answered; return what really went out, None if that was nothing or not complete."""
         try:
             if not isinstance(response, StreamResponse):
-                return await self._send_nonsense(request, response)
+                handler = describe(request._answered_by or self._handler)
+                raise NotAResponse(handler, type(response).__name__)
+            if isinstance(response, HTTPException) and response.status == 413:
+                self._note_too_large(request, response)
             await self._send_response(request, response)
         except Exception as exc:
             return await self._send_failure(request, exc)
@@ -448,15 +455,11 @@ class Connection(Outlet):
         finally:
             self._streaming = False
 
-    async def _send_nonsense(self, request: BaseRequest, response: object) -> StreamResponse | None:
+    async def _send_nonsense(
+        self, request: BaseRequest, exc: NotAResponse
+    ) -> StreamResponse | None:
         """The handler returned no response: its fault, and no reason to punish the client further."""
-        self._server.logger.error(
-            "The handler %r returned %s for %s %s, not a response",
-            self._handler,
-            type(response).__name__,
-            request.method,
-            request.path,
-        )
+        self._server.logger.error("For %s %s, %s", request.method, request.path, exc)
         if self._upgraded is not None:
             self._upgraded.handler_ended(failed=False)
             return None
@@ -475,6 +478,8 @@ class Connection(Outlet):
             self.log_debug(
                 "%s left while %s %s was answered", self.peername, request.method, request.path
             )
+        elif isinstance(exc, NotAResponse):
+            return await self._send_nonsense(request, exc)
         elif self._upgraded is not None or self._orderly:
             self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
         elif request.writer.framing is not None:
@@ -498,6 +503,7 @@ class Connection(Outlet):
     def _cut(self, request: BaseRequest) -> None:
         """End the connection so that the client sees an answer that is not complete."""
         self._lasting = False
+        self._drop_background()
         if self._upgraded is not None:
             if self._server.closing:
                 self._upgraded.go_away()
@@ -518,6 +524,7 @@ class Connection(Outlet):
 
     def _abandon(self, request: BaseRequest) -> StreamResponse | None:
         """Let go of an answer that will never be complete; return it, it may be worth a line in the log."""
+        self._drop_background()
         answer = request.writer.response
         request.writer.abandon()
         if answer is not None:
@@ -532,8 +539,11 @@ class Connection(Outlet):
         self._request = None
         if self._watchers is not None:
             self._wake_watchers(False)
-        if self._at_end is not None:
-            self._call_at_end(self._at_end)
+        if self._background is not None:
+            self._begin_background(self._background, answer)
+        elif self._at_end is not None:
+            callbacks, self._at_end = self._at_end, None
+            self._call_at_end(callbacks)
         body = self._body
         if body is not EMPTY_PAYLOAD and not body.at_eof():
             body.set_exception(PayloadAccessError("the response to this request has been sent"))
@@ -554,8 +564,27 @@ class Connection(Outlet):
             self._phase = _IDLE
             self._deadline = self.clock.now + self._server.idle_time
 
+    def _begin_background(self, work: Background, answer: StreamResponse | None) -> None:
+        """Begin what was left for the end of the response, unless that is a WebSocket without a Close."""
+        self._background = None
+        if answer is not None and answer.status == 101 and not self._ends_in_order(answer):
+            work.discard()
+        self._flush()
+        # What goes away with the request, such as the files of a form, the work may still need.
+        callbacks, self._at_end = self._at_end or [], None
+        self._server.run_background(work, partial(self._call_at_end, callbacks))
+
+    def _ends_in_order(self, answer: StreamResponse) -> bool:
+        """Whether another protocol has ended as it should, or is about to."""
+        lost = getattr(answer, "close_code", None) == WSCloseCode.ABNORMAL_CLOSURE
+        return self._upgraded is not None or (self._orderly and not lost)
+
+    def _drop_background(self) -> None:
+        if self._background is not None:
+            self._background.discard()
+            self._background = None
+
     def _call_at_end(self, callbacks: list[Callable[[], None]]) -> None:
-        self._at_end = None
         for callback in callbacks:
             try:
                 callback()
@@ -862,6 +891,15 @@ class Connection(Outlet):
         else:
             self._at_end.append(callback)
 
+    def background(self, request: BaseRequest, awaitable: Awaitable[Any]) -> None:
+        """Keep work for the end of the response. Part of Channel."""
+        if not self._is_served(request):
+            self._server.add_background(request.task, awaitable)
+            return
+        if self._background is None:
+            self._background = Background(self._request or request)
+        self._background.add(awaitable)
+
     def _is_served(self, request: BaseRequest) -> bool:
         """Whether it is this request that has its turn; a clone has the task of its original."""
         return self._request is not None and request.task is self._request.task
@@ -993,7 +1031,8 @@ class Connection(Outlet):
     ) -> StreamResponse:
         """Log a fault and return the answer to it; the connection closes after it."""
         self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
-        return failure_response(request, status, exc, message, self._server.debug)
+        debug = self._server.debug or request.writer.debug
+        return failure_response(request, status, exc, message, debug)
 
 
 RequestHandler = Connection

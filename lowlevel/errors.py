@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ("ClientGone", "NotAppKeyWarning", "PayloadAccessError", "RequestPayloadError")
+__all__ = (
+    "ClientGone",
+    "NotAResponse",
+    "NotAppKeyWarning",
+    "PayloadAccessError",
+    "RequestPayloadError",
+)
 
 
 class RequestPayloadError(Exception):
@@ -22,3 +28,25 @@ class ClientGone(ConnectionResetError):
 
     Any other ConnectionError that a handler raises is about another connection, and worth a line in the log.
     """
+
+
+class NotAResponse(TypeError):
+    """A handler or a middleware answered something else than a response.
+
+    ``str()`` of it is, for example, ``"the handler myapp.views.home returned NoneType, not a response"``.
+
+    Args:
+        handler: What it is called: module and name.
+        kind: The name of the type of what it returned.
+        reason: What is wrong with that, where the type alone does not tell.
+    """
+
+    def __init__(self, handler: str, kind: str, reason: str = "") -> None:
+        super().__init__(handler, kind, reason)
+        self.handler = handler
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        text = f"the handler {self.handler} returned {self.kind}, not a response"
+        return f"{text}: {self.reason}" if self.reason else text

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar, get_args, overload
 
 from .errors import NotAppKeyWarning
 
-__all__ = ("RequestKey", "ResponseKey", "State")
+__all__ = ("AppKey", "AppState", "RequestKey", "ResponseKey", "State")
 
 _T = TypeVar("_T")
 
@@ -67,6 +67,12 @@ class RequestKey(_Key[_T]):
 
 class ResponseKey(_Key[_T]):
     """Key of a value kept in a response."""
+
+    __slots__ = ()
+
+
+class AppKey(_Key[_T]):
+    """Key of a value kept in an Application."""
 
     __slots__ = ()
 
@@ -128,3 +134,18 @@ class State(MutableMapping[Any, Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return iter(() if self._state is None else self._state)
+
+
+class AppState(State):
+    """What all requests of an application share: ``request.app``. Strings are keys like others here."""
+
+    @overload
+    def __setitem__(self, key: _Key[_T], value: _T) -> None: ...
+
+    @overload
+    def __setitem__(self, key: str, value: Any) -> None: ...
+
+    def __setitem__(self, key: str | _Key[_T], value: Any) -> None:
+        if self._state is None:
+            self._state = {}
+        self._state[key] = value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
@@ -16,7 +17,7 @@ from yarl import URL
 from .body import EMPTY_PAYLOAD, StreamReader
 from .exceptions import HTTPRequestEntityTooLarge, RequestDecodeError
 from .json_error import InvalidJSON
-from .keys import State
+from .keys import AppState, State
 from .options import check_count
 from .protocol import headers as fields
 from .protocol.charset import decode_text
@@ -93,6 +94,18 @@ class BaseRequest(State):
     _client_max_fields = 1000
     _writer: ResponseWriter | None = None
     _replaced: tuple[str | None, str | None, str | None] = (None, None, None)
+    # What the toolkit keeps here: the application; what its router found before the middlewares ran; the request as
+    # it was outside of a mount; and whose answer was no response.
+    _app: AppState | None = None
+    _routed: tuple[object, Any] | None = None
+    _outer: BaseRequest | None = None
+    _answered_by: object = None
+
+    match_info: Mapping[str, Any] = MappingProxyType({})
+    """The values of the variables in the path that a router matched, converted; empty without any."""
+
+    prefix: str = ""
+    """What mounts cut off the path, percent-encoded as it came; ``path`` is what is left."""
 
     def __init__(
         self,
@@ -184,7 +197,7 @@ class BaseRequest(State):
                 headers=None if headers is None else CIMultiDict(headers),
             )
         old_scheme, old_host, old_remote = self._replaced
-        return type(self)(
+        copy = type(self)(
             message,
             self._payload,
             self._protocol,
@@ -200,6 +213,45 @@ class BaseRequest(State):
             host=old_host if host is None else host,
             remote=old_remote if remote is None else remote,
         )
+        copy.match_info, copy.prefix, copy._app = self.match_info, self.prefix, self._app
+        if rel_url is None:
+            copy._outer = self._outer
+        return copy
+
+    def below(self, depth: int) -> BaseRequest:
+        """Return the request as what is mounted sees it: without the first ``depth`` segments of its path.
+
+        It shares everything with this one but path and prefix, what routers say of it, and the application.
+        """
+        target = self._message.target
+        if target[:1] != b"/":
+            self.host  # which the target tells  # noqa: B018
+            target = str(self.rel_url).encode()
+        path, mark, query = target.partition(b"?")
+        parts = path.split(b"/")
+        if self._state is None:
+            self._state = {}
+        inner = type(self).__new__(type(self))
+        inner.__dict__.update(self.__dict__)
+        for derived in ("path_qs", "url", "match_info", "_routed", "_answered_by"):
+            inner.__dict__.pop(derived, None)
+        rest = b"/" + b"/".join(parts[depth + 1 :])
+        inner._message = self._message.with_target(rest + mark + query)
+        inner._writer = self.writer
+        inner._outer = self
+        inner.prefix = self.prefix + b"/".join(parts[: depth + 1]).decode()
+        return inner
+
+    @property
+    def app(self) -> AppState:
+        """The innermost Application that the request came to: a mapping of what its requests share.
+
+        Raises:
+            AttributeError: There is none.
+        """
+        if self._app is None:
+            raise AttributeError("this request has not come to an Application")
+        return self._app
 
     # The connection.
 
@@ -240,6 +292,28 @@ class BaseRequest(State):
         """
         return await self._protocol.wait_disconnected(self)
 
+    def background(self, awaitable: Awaitable[Any]) -> None:
+        """Let the server await something once the response is out; the client need not wait for it.
+
+        What is left so is awaited in order, one after another, each in a copy of the context of this call, and does not
+        hold up the connection. An error is logged, and the next one has its turn. Files of a form stay open until all
+        is done. All copies of a request share one order.
+
+        It needs a complete response, be it a 500, or a WebSocket that was closed: if the client leaves before, or the
+        handler is cancelled, nothing is awaited, and coroutines are closed. A server that shuts down waits for what is
+        left within its timeout, and cancels it then.
+
+        Args:
+            awaitable: A coroutine, a future, or any other object that can be awaited.
+
+        Raises:
+            TypeError: It cannot be awaited.
+            RuntimeError: The response was sent before, and nothing is left to be done.
+        """
+        if not inspect.isawaitable(awaitable):
+            raise TypeError(f"background() needs something to await, not {awaitable!r}")
+        self._protocol.background(self, awaitable)
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running loop. Deprecated."""
@@ -272,7 +346,9 @@ class BaseRequest(State):
 
     @_Derived
     def url(self) -> URL:
-        """The whole URL, made of scheme, host and target."""
+        """The whole URL, made of scheme, host and target; mounts do not change it."""
+        if self._outer is not None:
+            return self._outer.url
         target = self._message.url
         if target.absolute and self._replaced[1] is None:
             return target.with_scheme(self.scheme) if target.scheme else target
@@ -479,8 +555,17 @@ class BaseRequest(State):
             ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
         """
         if self._read_bytes is None:
-            self._read_bytes = await self._read_within(self._client_max_size)
+            data = await self._read_within(self._client_max_size)
+            self._keep("_read_bytes", data)
+            return data
         return self._read_bytes
+
+    def _keep(self, name: str, value: object) -> None:
+        """Keep what was read, here and for whoever asks outside of a mount."""
+        request: BaseRequest | None = self
+        while request is not None:
+            setattr(request, name, value)
+            request = request._outer
 
     async def _read_within(self, limit: int) -> bytes:
         payload = self._payload
@@ -538,8 +623,8 @@ class BaseRequest(State):
 
         Fields are str; files are FileField; a part without a file name whose type is not text is bytearray. Without a
         Content-Type the body is taken for urlencoded; with any other there are no fields. Files are kept in memory up
-        to 1 MiB each (8 MiB together), else on disk (100 at most), and are closed when the response has been sent. Safe
-        to call again; cancelled, it leaves nothing behind, and the body is lost.
+        to 1 MiB each (8 MiB together), else on disk (100 at most), and are closed when the response has been sent, and
+        background() work done. Safe to call again; cancelled, it leaves nothing behind, and the body is lost.
 
         Args:
             max_size: Most bytes of the body; client_max_size by default, 0 is no limit.
@@ -561,17 +646,21 @@ class BaseRequest(State):
             limit = self._client_max_size
             if max_size is not None:
                 limit = check_count("max_size", max_size, 0)
-            media_type = self.content_type
-            if media_type == _URLENCODED or "Content-Type" not in self.headers:
-                self._post = await self._read_urlencoded(limit)
-            elif media_type == "multipart/form-data":
-                from .forms import read_multipart
-
-                body = self._whole_or_stream(limit)
-                self._post = MultiDictProxy(await read_multipart(self, body, limit, upload_to))
-            else:
-                self._post = MultiDictProxy(MultiDict())
+            form = await self._read_form(limit, upload_to)
+            self._keep("_post", form)
+            return form
         return self._post
+
+    async def _read_form(self, limit: int, upload_to: UploadTo | None) -> MultiDictProxy[FormValue]:
+        media_type = self.content_type
+        if media_type == _URLENCODED or "Content-Type" not in self.headers:
+            return await self._read_urlencoded(limit)
+        if media_type == "multipart/form-data":
+            from .forms import read_multipart
+
+            body = self._whole_or_stream(limit)
+            return MultiDictProxy(await read_multipart(self, body, limit, upload_to))
+        return MultiDictProxy(MultiDict())
 
     async def _read_urlencoded(self, limit: int) -> MultiDictProxy[FormValue]:
         from .urlencoded import FIELDS_LIMIT, parse_urlencoded
@@ -579,7 +668,8 @@ class BaseRequest(State):
         limit = min(limit, FIELDS_LIMIT) if limit else FIELDS_LIMIT
         data = self._read_bytes
         if data is None:
-            data = self._read_bytes = await self._read_within(limit)
+            data = await self._read_within(limit)
+            self._keep("_read_bytes", data)
         elif len(data) > limit:
             raise HTTPRequestEntityTooLarge(max_size=limit)
         return await parse_urlencoded(data, self.charset or "utf-8", self._client_max_fields)

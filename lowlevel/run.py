@@ -15,9 +15,10 @@ from .server import Server, ServerOptions
 from .sites import BaseSite, SockSite, TCPSite, UnixSite
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from ssl import SSLContext
 
-    from .server import Handler
+    from .handlers import Handler
 
 __all__ = ("ServerOptions", "run_app")
 
@@ -45,6 +46,7 @@ def run_app(
     reuse_address: bool | None = None,
     reuse_port: bool | None = None,
     shutdown_timeout: float = 60.0,
+    lifespan: AbstractAsyncContextManager[Any, Any] | None = None,
     handle_signals: bool = True,
     print: Callable[[str], object] | None = _print_now,
     loop: asyncio.AbstractEventLoop | None = None,
@@ -60,6 +62,8 @@ def run_app(
     sock: bound sockets, as for `SockSite`; one or several.
     ssl_context, backlog, reuse_address, reuse_port: as for `BaseSite` and `TCPSite`.
     shutdown_timeout: seconds that ending may take in all before what still runs is cancelled.
+    lifespan: an async context manager around it all, as for `ServerRunner`. That of the handler, as
+        an `Application` has it, need not be given.
     handle_signals: False outside the main thread; then KeyboardInterrupt and `GracefulExit` raised
         in the loop are what ends it.
     print: is given the text with the addresses, once they accept connections. Default: to stdout,
@@ -74,6 +78,7 @@ def run_app(
 
     OSError: an address cannot be listened at. RuntimeError: called while an event loop runs, or
     with `handle_signals` outside the main thread. TypeError, ValueError: an option that cannot be.
+    And what a lifespan raises.
     """
     _refuse_running_loop()
     if isinstance(handler, Server) and options:
@@ -95,7 +100,10 @@ def run_app(
     async def serve() -> None:
         server = handler if isinstance(handler, Server) else Server(handler, **options)
         async with ServerRunner(
-            server, handle_signals=handle_signals, shutdown_timeout=shutdown_timeout
+            server,
+            lifespan=lifespan,
+            handle_signals=handle_signals,
+            shutdown_timeout=shutdown_timeout,
         ) as server_runner:
             sites = places.sites(server_runner)
             for site in sites:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+import sys
 import threading
 from abc import ABC, abstractmethod
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from .sites import BaseSite
 
 __all__ = ("BaseRunner", "GracefulExit", "ServerRunner")
+
+# Seconds that a lifespan may take for its end, however late it is.
+_LIFESPAN_SECONDS = 10.0
 
 _EXIT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -64,6 +69,7 @@ class BaseRunner(ABC):
         self._server: Server | None = None
         self._sites: list[BaseSite] = []
         self._closing = False
+        self._deadline = 0.0
         self._cleanup_lock = asyncio.Lock()
 
     @property
@@ -120,6 +126,7 @@ class BaseRunner(ABC):
             if self._server is None:
                 return
             deadline = asyncio.get_running_loop().time() + self._shutdown_timeout
+            self._deadline = deadline
             self._closing = True
             for site in list(self._sites):
                 await site.stop()
@@ -128,8 +135,11 @@ class BaseRunner(ABC):
             self._server.pre_shutdown()
             try:
                 await self._run_shutdown_hook(self._server, deadline)
-            except Exception:
-                await self._end_server(self._server, deadline)
+            except Exception as error:
+                try:
+                    await self._end_server(self._server, deadline)
+                except Exception as other:
+                    raise ExceptionGroup("cleanup", [error, other]) from None
                 raise
             await self._end_server(self._server, deadline)
 
@@ -155,7 +165,14 @@ class BaseRunner(ABC):
 
     async def _end_server(self, server: Server, deadline: float) -> None:
         await server.shutdown(max(0.0, deadline - asyncio.get_running_loop().time()))
-        await self._cleanup_server()
+        try:
+            await self._cleanup_server()
+        except Exception:
+            self._forget_server()
+            raise
+        self._forget_server()
+
+    def _forget_server(self) -> None:
         self._server = None
         self._remove_signal_handlers()
 
@@ -216,26 +233,69 @@ class BaseRunner(ABC):
 
 
 class ServerRunner(BaseRunner):
-    """Runs one `Server`."""
+    """Runs one `Server`, inside of what is to be there as long as it is."""
 
     def __init__(
         self,
         web_server: Server,
         *,
+        lifespan: AbstractAsyncContextManager[Any, Any] | None = None,
         handle_signals: bool = False,
         shutdown_timeout: float = 60.0,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Options as for `BaseRunner`. TypeError when `web_server` is not a `Server`."""
+        """Options as for `BaseRunner`, and one more.
+
+        lifespan: an async context manager, such as a `Lifespan`. `setup` enters it, and raises what
+            it raises: nothing can listen then. `cleanup` leaves it when the last connection and
+            the background work are gone; it has what is left of `shutdown_timeout`, but at least
+            10 seconds, until it is cancelled. Its error is raised when all is down. The attribute
+            `lifespan` of the server's handler, as an `Application` has it, is entered and left
+            likewise, within this one.
+
+        TypeError: `web_server` is not a `Server`, `lifespan` no async context manager.
+        """
         if not isinstance(web_server, Server):
             raise TypeError(f"web_server must be a Server, not {web_server!r}")
+        if lifespan is not None and not isinstance(lifespan, AbstractAsyncContextManager):
+            raise TypeError(f"lifespan must be an async context manager, not {lifespan!r}")
         super().__init__(
             handle_signals=handle_signals, shutdown_timeout=shutdown_timeout, **options
         )
         self._web_server = web_server
+        self._lifespan = lifespan
+        self._entered = AsyncExitStack()
 
     async def _make_server(self) -> Server:
+        stack = AsyncExitStack()
+        try:
+            for lifespan in self._lifespans():
+                await stack.enter_async_context(lifespan)
+        except BaseException:
+            await stack.__aexit__(*sys.exc_info())
+            raise
+        self._entered = stack
         return self._web_server
+
+    def _lifespans(self) -> list[AbstractAsyncContextManager[Any, Any]]:
+        """What to enter, the outer one first."""
+        given, own = self._lifespan, getattr(self._web_server.request_handler, "lifespan", None)
+        lifespans = [] if given is None or given is own else [given]
+        if isinstance(own, AbstractAsyncContextManager):
+            lifespans.append(own)
+        return lifespans
+
+    async def _cleanup_server(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(
+                max(self._deadline, loop.time() + _LIFESPAN_SECONDS)
+            ) as limit:
+                await self._entered.aclose()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._web_server.logger.warning("Shutdown: the lifespan did not end in time")
 
 
 def _checked_timeout(seconds: float) -> float:

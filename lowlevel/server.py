@@ -10,18 +10,18 @@ from typing import Any, Final, TypedDict
 
 from ._version import __version__
 from .access_log import AbstractAccessLogger, AccessLogger
+from .background import Background, close_unawaited
 from .body import StreamReader
 from .clock import NEVER, SHORTEST_INTERVAL, ServerClock
 from .connection import Connection
+from .handlers import Handler
 from .options import check_count, check_flag, check_seconds
 from .protocol.http1 import ParserLimits, ProtocolError
 from .request import BaseRequest
-from .response import StreamResponse
 from .writer import ResponseWriter
 
-__all__ = ("Handler", "RequestFactory", "Server", "ServerOptions")
+__all__ = ("RequestFactory", "Server", "ServerOptions")
 
-Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 RequestFactory = Callable[
     [Any, StreamReader, Any, ResponseWriter, "asyncio.Task[Any]"], BaseRequest
 ]
@@ -183,6 +183,8 @@ class Server:
         self._connections: dict[Connection, None] = {}
         # Handlers that run on although their clients have left.
         self._orphans: set[asyncio.Task[None]] = set()
+        # What requests have left to be done, by their tasks.
+        self._background: dict[asyncio.Task[Any], Background] = {}
         self._change: asyncio.Future[None] | None = None
         self._refusals = 0
 
@@ -215,6 +217,25 @@ class Server:
             self.clock.stop()
         self._notify()
 
+    def run_background(self, work: Background, at_end: Callable[[], object]) -> None:
+        """Do what a request has left to be done, beside everything else; then call ``at_end()``."""
+
+        def end() -> None:
+            self._background.pop(work.request_task, None)
+            self._notify()
+            at_end()
+
+        self._background[work.request_task] = work
+        work.start(self.logger, end)
+
+    def add_background(self, task: asyncio.Task[Any], awaitable: Awaitable[Any]) -> None:
+        """Put a piece behind what a request has left to be done; a RuntimeError when all that is done."""
+        work = self._background.get(task)
+        if work is None:
+            close_unawaited(awaitable)
+            raise RuntimeError("this request is over, and so is what it left to be done")
+        work.add(awaitable)
+
     def current_access_logger(self) -> AbstractAccessLogger | None:
         """The access logger if it wants to hear of requests at all."""
         logger = self.access_logger
@@ -246,8 +267,9 @@ class Server:
     async def shutdown(self, timeout: float | None = None) -> None:
         """Close every connection, within ``timeout`` seconds as far as handlers allow.
 
-        Requests under way are answered, WebSockets are closed with 1001. At the deadline handlers are cancelled, and
-        have a few seconds for their clean-up. What is left then is aborted. What did not end by itself is logged.
+        Requests under way are answered, WebSockets are closed with 1001, what requests have left to be done in the
+        background is done. At the deadline handlers and that work are cancelled, and have a few seconds for their
+        clean-up. What is left then is aborted. What did not end by itself is logged.
 
         Args:
             timeout: Seconds; None waits for ever.
@@ -256,20 +278,21 @@ class Server:
         for connection in self.connections:
             connection.go_away()
         if not await self._wait_empty(timeout):
-            tasks = self._cancel_handlers()
+            tasks = self._cancel_handlers() | self._cancel_background()
             if tasks:
                 await asyncio.wait(tasks, timeout=_CANCEL_GRACE)
             await self._wait_empty(_LAST_SECONDS)
             for connection in self.connections:
                 connection.abort()
+            self._cancel_background()
             await self._wait_empty(_LAST_SECONDS)
         self.closing = False
 
     async def _wait_empty(self, timeout: float | None) -> bool:
-        """Wait until no connection is left and no handler runs; False if that took too long."""
+        """Wait until no connection is left and nothing runs; False if that took too long."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        while self._connections or self._orphans:
+        while self._connections or self._orphans or self._background:
             left = None if deadline is None else max(0.0, deadline - loop.time())
             if self._change is None or self._change.done():
                 self._change = loop.create_future()
@@ -299,4 +322,14 @@ class Server:
         for task in self._orphans:
             self.logger.warning("Shutdown: a handler whose client has left still runs")
             task.cancel()
+        return tasks
+
+    def _cancel_background(self) -> set[asyncio.Task[Any]]:
+        """Cancel what requests have left to be done; return the tasks that were cancelled."""
+        tasks = set()
+        for work in list(self._background.values()):
+            self.logger.warning("Shutdown: the background work of %s still runs", work.title)
+            task = work.cancel()
+            if task is not None:
+                tasks.add(task)
         return tasks

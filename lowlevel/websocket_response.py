@@ -34,12 +34,14 @@ from .protocol.websocket import Receiver, may_be_sent
 from .protocol.websocket_message import WSCloseCode, WSMessage, WSMessageTypeError, WSMsgType
 from .response import StreamResponse
 from .response_fields import Headers
+from .upgrade_required import upgrade_required
 from .websocket_session import WebSocketSession
 from .writer import Data, ResponseWriter
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
+    from .handlers import Handler
     from .request import BaseRequest
 
     DecodeText = TypeVarWithDefault("DecodeText", bound=bool, covariant=True, default=Literal[True])
@@ -579,22 +581,21 @@ def _tail(request: BaseRequest, fields: CIMultiDict[str]) -> bytes:
 
 if TYPE_CHECKING:
     WebSocketHandler = Callable[[BaseRequest, WebSocketResponse], Awaitable[object]]
-    RequestHandler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 @overload
-def websocket(fn: WebSocketHandler, /, **options: Unpack[WebSocketOptions]) -> RequestHandler: ...
+def websocket(fn: WebSocketHandler, /, **options: Unpack[WebSocketOptions]) -> Handler: ...
 
 
 @overload
 def websocket(
     **options: Unpack[WebSocketOptions],
-) -> Callable[[WebSocketHandler], RequestHandler]: ...
+) -> Callable[[WebSocketHandler], Handler]: ...
 
 
 def websocket(
     fn: WebSocketHandler | None = None, /, **options: Unpack[WebSocketOptions]
-) -> RequestHandler | Callable[[WebSocketHandler], RequestHandler]:
+) -> Handler | Callable[[WebSocketHandler], Handler]:
     """Make a handler of ``async (request, ws)``, or a decorator that does.
 
     The handler prepares a WebSocketResponse with these options, runs the function and closes with 1000; 1011 if it
@@ -610,14 +611,14 @@ def websocket(
     if "headers" in options:
         options["headers"] = first._headers
 
-    def decorate(fn: WebSocketHandler) -> RequestHandler:
+    def decorate(fn: WebSocketHandler) -> Handler:
         if not callable(fn):
             raise TypeError(f"a WebSocket handler must be callable, not {type(fn).__name__}")
 
         @wraps(fn)
         async def handler(request: BaseRequest) -> StreamResponse:
             if not request.is_websocket:
-                raise _refusal(HandshakeError(426, "This is a WebSocket (RFC 6455)"))
+                raise upgrade_required()
             ws: WebSocketResponse = WebSocketResponse(**options)
             await ws.prepare(request)
             await fn(request, ws)
@@ -635,9 +636,7 @@ def _refusal(error: HandshakeError) -> HTTPBadRequest | HTTPMethodNotAllowed | H
     if error.status == 405:
         return HTTPMethodNotAllowed("", ["GET"], text=error.reason)
     if error.status == 426:
-        fields = CIMultiDict({"Upgrade": "websocket", "Connection": "upgrade"})
-        fields["Sec-WebSocket-Version"] = "13"
-        return HTTPUpgradeRequired(headers=fields, text=error.reason)
+        return upgrade_required(error.reason)
     return HTTPBadRequest(text=error.reason)
 
 

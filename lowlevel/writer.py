@@ -36,6 +36,7 @@ class ResponseWriter:
         framing: The framing of the response, None until its head was sent.
         response: The response whose head was sent.
         before_head: Called with a response before its head is made: a last chance to compress it.
+        debug: Whether the client may see the traceback of what goes wrong, whatever the server says.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class ResponseWriter:
         "_ended",
         "_left",
         "before_head",
+        "debug",
         "framing",
         "output_size",
         "response",
@@ -55,6 +57,7 @@ class ResponseWriter:
         self.framing: Framing | None = None
         self.response: StreamResponse | None = None
         self.before_head: Callable[[StreamResponse], None] | None = None
+        self.debug = False
         self._left = 0
         self._ended = False
         self._encoder: BodyEncoder | None = None

@@ -549,3 +549,77 @@ async def test_a_websocket_as_the_target(folder: Path) -> None:
             await peer.send(close())
             await peer.eof()
         assert await server.end(signal.SIGINT) == (0, "", "")
+
+
+# --- start-up and shutdown ----------------------------------------------------------------
+
+LIVING = """
+import lowlevel as web
+
+class Life:
+    def __init__(self, start, end):
+        self.start, self.end = start, end
+
+    async def __aenter__(self):
+        print("start", flush=True)
+        if self.start:
+            raise self.start
+
+    async def __aexit__(self, *exc_info):
+        print("end", flush=True)
+        if self.end:
+            raise self.end
+
+class Handler:
+    def __init__(self, start=None, end=None):
+        self.lifespan = Life(start, end)
+
+    async def __call__(self, request):
+        return web.Response(text="here")
+
+handler = Handler()
+bad_start = Handler(start=ConnectionRefusedError("no database"))
+bad_end = Handler(end=ConnectionResetError("no database"))
+server = web.Server(handler, access_log=None)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send these signals")
+@pytest.mark.parametrize("target", ["living", "living:server"])
+async def test_the_lifespan_of_the_handler(folder: Path, target: str) -> None:
+    (folder / "living.py").write_text(LIVING)
+    async with command(target, "--port", "0", "--no-access-log", folder=folder) as server:
+        assert server.process.stdout is not None
+        async with asyncio.timeout(20):
+            assert await server.process.stdout.readline() == b"start\n"
+        assert (await get(await server.port())).endswith(b"here")
+        assert await server.end(signal.SIGTERM) == (0, "end\n", "")
+
+
+async def test_a_start_that_fails(folder: Path) -> None:
+    """It is told from a place that cannot be listened at, although both are OSErrors."""
+    (folder / "living.py").write_text(LIVING)
+    async with command("living:bad_start", "--port", "0", folder=folder) as server:
+        status, stdout, stderr = await server.end()
+    assert (status, stdout) == (1, "start\n")
+    assert stderr.startswith("Traceback") and "living.py" in stderr
+    assert stderr.splitlines()[-1] == (
+        "python -m lowlevel: the lifespan of living:bad_start failed:"
+        " ConnectionRefusedError: no database (traceback above)"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send these signals")
+async def test_an_end_that_fails(folder: Path) -> None:
+    (folder / "living.py").write_text(LIVING)
+    async with command("living:bad_end", "--port", "0", folder=folder) as server:
+        assert server.process.stdout is not None
+        async with asyncio.timeout(20):
+            assert await server.process.stdout.readline() == b"start\n"
+        await server.port()
+        status, stdout, stderr = await server.end(signal.SIGTERM)
+    assert (status, stdout) == (1, "end\n")
+    assert stderr.splitlines()[-1] == (
+        "python -m lowlevel: the lifespan of living:bad_end failed:"
+        " ConnectionResetError: no database (traceback above)"
+    )

@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "exceptions",
         "file_response",
         "forms",
+        "handlers",
         "hdrs",
         "headers",
         "json_error",
@@ -41,6 +42,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "response",
         "response_fields",
         "threads",
+        "upgrade_required",
         "urlencoded",
         "websocket_response",
         "websocket_session",
@@ -48,6 +50,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "core": (
         "access_log",
+        "background",
         "clock",
         "connection",
         "failure",

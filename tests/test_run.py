@@ -479,3 +479,86 @@ async def test_the_library_itself_leaves_logging_and_signals_alone() -> None:
     async with running(program) as server:
         assert await server.line() == "True [(0, True), (0, True), (30, True)]"
         assert await server.end() == (0, "", "")
+
+
+# --- lifespan -----------------------------------------------------------------------------
+
+LIFE = """
+    class Life:
+        def __init__(self, name):
+            self.name = name
+
+        async def __aenter__(self):
+            print("start", self.name, flush=True)
+            if self.name == sys.argv[1]:
+                raise ValueError("no database")
+
+        async def __aexit__(self, *exc_info):
+            print("end", self.name, flush=True)
+            if self.name == sys.argv[2]:
+                raise ValueError("no database")
+
+    class Handler:
+        lifespan = Life("own")
+
+        async def __call__(self, request):
+            return web.Response(text="here")
+
+    web.run_app(Handler(), host="127.0.0.1", port=0, lifespan=Life("given"))
+    print("returned", flush=True)
+"""
+
+
+@posix_signals
+async def test_lifespans() -> None:
+    """What is given, around that of the handler, around all that is served."""
+    async with running(LIFE, "", "") as server:
+        assert [await server.line(), await server.line()] == ["start given", "start own"]
+        assert (await get(await server.port())).endswith(b"here")
+        server.signal(signal.SIGTERM)
+        assert await server.end() == (0, "end own\nend given\nreturned\n", "")
+
+
+async def test_a_start_that_fails_ends_it() -> None:
+    async with running(LIFE, "own", "") as server:
+        status, stdout, stderr = await server.end()
+    assert (status, stdout) == (1, "start given\nstart own\nend given\n")
+    assert "ValueError: no database" in stderr
+
+
+@posix_signals
+async def test_an_error_at_the_end_comes_out() -> None:
+    async with running(LIFE, "", "own") as server:
+        assert [await server.line(), await server.line()] == ["start given", "start own"]
+        await server.port()
+        server.signal(signal.SIGTERM)
+        status, stdout, stderr = await server.end()
+    assert (status, stdout) == (1, "end own\nend given\n")
+    assert "ValueError: no database" in stderr
+
+
+@posix_signals
+async def test_a_signal_while_it_starts() -> None:
+    """What was begun is ended; nothing was ever served."""
+    program = """
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def slow():
+        print("start", flush=True)
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            print("end", flush=True)
+
+    async def handler(request):
+        return web.Response()
+
+    web.run_app(handler, host="127.0.0.1", port=0, lifespan=slow())
+    print("returned", flush=True)
+    """
+    async with running(program) as server:
+        assert await server.line() == "start"
+        server.signal(signal.SIGTERM)
+        assert await server.end() == (0, "end\nreturned\n", "")

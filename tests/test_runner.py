@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -467,3 +467,267 @@ async def test_a_signal_ends_a_program_that_cleans_up(loop_name: str, number: in
             await process.communicate()
     # The task was cancelled, so what follows the block is not reached.
     assert (stdout, stderr, process.returncode) == (b"ending\n", b"", web.GracefulExit.code)
+
+
+# --- lifespan -----------------------------------------------------------------------------
+
+
+class Life(AbstractAsyncContextManager[None]):
+    """A lifespan that writes down what it is told, and may fail."""
+
+    def __init__(self, diary: list[str], name: str = "it") -> None:
+        self.diary = diary
+        self.name = name
+        self.at_start: Hook | None = None
+        self.at_end: Hook | None = None
+
+    async def __aenter__(self) -> None:
+        self.diary.append(f"start {self.name}")
+        if self.at_start is not None:
+            await self.at_start()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.diary.append(f"end {self.name}")
+        if self.at_end is not None:
+            await self.at_end()
+
+
+class Living:
+    """A handler with a lifespan."""
+
+    def __init__(self, lifespan: object) -> None:
+        self.lifespan = lifespan
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        return web.Response(text="here")
+
+
+async def fail() -> None:
+    raise LookupError("of the lifespan")
+
+
+async def test_the_lifespan_is_around_everything() -> None:
+    """From before the first request to the end of the last connection and of what runs in the background."""
+    diary: list[str] = []
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        diary.append("work done")
+
+    async def slow(request: web.BaseRequest) -> web.Response:
+        request.background(work())
+        started.set()
+        await finish.wait()
+        return web.Response(text="here")
+
+    life = Life(diary)
+    server = web.Server(slow)
+    runner = web.ServerRunner(server, lifespan=life, shutdown_timeout=20)
+    assert diary == []
+    await runner.setup()
+    await runner.setup()
+    assert diary == ["start it"]
+    await listen(runner)
+
+    async def at_end() -> None:
+        assert (server.connections, server._background) == ([], {})
+
+    life.at_end = at_end
+    async with connected(runner) as (reader, writer):
+        writer.write(GET)
+        await started.wait()
+        cleanup = asyncio.create_task(runner.cleanup())
+        while not runner._closing:
+            await asyncio.sleep(0)
+        assert diary == ["start it"]
+        finish.set()
+        assert (await reader.read()).endswith(b"here")
+        await cleanup
+    assert diary == ["start it", "work done", "end it"]
+    await runner.cleanup()
+    assert len(diary) == 3
+
+
+async def test_a_lifespan_begins_again() -> None:
+    diary: list[str] = []
+    runner = web.ServerRunner(web.Server(handler), lifespan=Life(diary))
+    for _ in range(2):
+        async with runner:
+            await listen(runner)
+    assert diary == ["start it", "end it"] * 2
+
+
+async def test_the_lifespan_of_the_handler() -> None:
+    diary: list[str] = []
+    own = Life(diary, "own")
+    async with web.ServerRunner(web.Server(Living(own))):
+        assert diary == ["start own"]
+    assert diary == ["start own", "end own"]
+    diary.clear()
+    async with web.ServerRunner(web.Server(Living(own)), lifespan=own):
+        pass
+    assert diary == ["start own", "end own"]
+    diary.clear()
+    async with web.ServerRunner(web.Server(Living(own)), lifespan=Life(diary, "given")):
+        pass
+    assert diary == ["start given", "start own", "end own", "end given"]
+
+
+@pytest.mark.parametrize("value", [None, 5, Life])
+async def test_an_attribute_of_the_handler_that_is_no_lifespan(value: object) -> None:
+    async with web.ServerRunner(web.Server(Living(value))) as runner:
+        await listen(runner)
+
+
+async def test_a_lifespan_that_is_none() -> None:
+    for value in (5, Life, fail):
+        with pytest.raises(TypeError, match="lifespan must be an async context manager"):
+            web.ServerRunner(web.Server(handler), lifespan=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("failing", ["given", "own"])
+async def test_a_start_that_fails(failing: str) -> None:
+    """Its error comes out of setup(), what was begun is ended, nothing can listen; later it may work."""
+    diary: list[str] = []
+    lives = {name: Life(diary, name) for name in ("given", "own")}
+    lives[failing].at_start = fail
+    server = web.Server(Living(lives["own"]))
+    runner = web.ServerRunner(server, lifespan=lives["given"], handle_signals=True)
+    with pytest.raises(LookupError, match="of the lifespan"):
+        await runner.setup()
+    begun = ["start given"]
+    assert diary == (begun if failing == "given" else [*begun, "start own", "end given"])
+    assert runner.server is None
+    with pytest.raises(RuntimeError):
+        await listen(runner)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    await runner.cleanup()
+
+    lives[failing].at_start = None
+    diary.clear()
+    async with runner:
+        assert diary == ["start given", "start own"]
+
+
+async def test_an_outer_lifespan_cannot_make_a_failed_start_a_success() -> None:
+    class Swallowing(Life):
+        async def __aexit__(self, *exc_info: object) -> bool:  # type: ignore[override]
+            return True
+
+    own = Life([])
+    own.at_start = fail
+    runner = web.ServerRunner(web.Server(Living(own)), lifespan=Swallowing([]))
+    with pytest.raises(LookupError, match="of the lifespan"):
+        await runner.setup()
+    assert runner.server is None
+
+
+@pytest.mark.parametrize("error", [LookupError, TimeoutError])
+async def test_an_error_at_the_end_of_the_lifespan(error: type[Exception]) -> None:
+    """It comes out of cleanup(), when all is down."""
+
+    async def at_end() -> None:
+        raise error("of the lifespan")
+
+    diary: list[str] = []
+    life = Life(diary, "own")
+    life.at_end = at_end
+    runner = web.ServerRunner(
+        web.Server(Living(life)), lifespan=Life(diary, "given"), handle_signals=True
+    )
+    await runner.setup()
+    await listen(runner)
+    with pytest.raises(error, match="of the lifespan"):
+        await runner.cleanup()
+    assert (runner.server, runner.addresses) == (None, [])
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert diary == ["start given", "start own", "end own", "end given"]
+    await runner.cleanup()
+    assert len(diary) == 4
+
+
+async def test_an_error_of_the_hook_and_one_of_the_lifespan() -> None:
+    """Neither is lost, and all is down."""
+    life = Life([])
+    life.at_end = fail
+    runner = HookedRunner(web.Server(handler), lifespan=life)
+
+    async def hook() -> None:
+        raise ValueError("of the hook")
+
+    runner.hook = hook
+    await runner.setup()
+    with pytest.raises(ExceptionGroup) as caught:
+        await runner.cleanup()
+    assert [type(error) for error in caught.value.exceptions] == [ValueError, LookupError]
+    assert runner.server is None
+
+
+async def test_the_lifespan_has_some_time_whatever_happened_before() -> None:
+    """Though the deadline has passed long since."""
+    ends: list[float] = []
+
+    async def at_end() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+        ends.append(task.cancelling())
+
+    life = Life([])
+    life.at_end = at_end
+    async with web.ServerRunner(web.Server(handler), lifespan=life, shutdown_timeout=0):
+        pass
+    assert ends == [0]
+
+
+async def test_a_lifespan_that_does_not_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lowlevel.runner._LIFESPAN_SECONDS", 0.01)
+    diary: list[str] = []
+
+    async def at_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            diary.append("cancelled")
+
+    life = Life(diary)
+    life.at_end = at_end
+    runner = web.ServerRunner(web.Server(handler), lifespan=life, shutdown_timeout=0)
+    await runner.setup()
+    await runner.cleanup()
+    assert runner.server is None
+    assert diary == ["start it", "end it", "cancelled"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "Shutdown: the lifespan did not end in time")
+    ]
+
+
+@pytest.mark.parametrize("where", ["hook", "lifespan"])
+async def test_a_lifespan_ends_once_though_cleanup_was_cancelled(where: str) -> None:
+    diary: list[str] = []
+    waiting = asyncio.Event()
+
+    async def wait() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    life = Life(diary)
+    runner = HookedRunner(web.Server(handler), lifespan=life)
+    if where == "hook":
+        runner.hook = wait
+    else:
+        life.at_end = wait
+    await runner.setup()
+    first = asyncio.create_task(runner.cleanup())
+    await waiting.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    runner.hook = life.at_end = None
+    await runner.cleanup()
+    assert runner.server is None
+    assert diary == ["start it", "end it"]

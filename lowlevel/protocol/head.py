@@ -149,6 +149,14 @@ class RequestHead:
         coding = self.headers.get("Content-Encoding", "").lower()
         return coding if coding in ("gzip", "deflate", "br", "zstd") else None
 
+    def with_target(self, target: bytes) -> RequestHead:
+        """Return a copy with another target in origin-form (RFC 9112 §3.2.1); what was decoded already is kept."""
+        copy = RequestHead.__new__(RequestHead)
+        copy.__dict__.update(self.__dict__)
+        copy.target = target
+        copy._url = None
+        return copy
+
     def replace(
         self,
         *,

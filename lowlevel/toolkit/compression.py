@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ..exceptions import HTTPNotAcceptable
+from ..handlers import Handler, Middleware
 from ..options import check_count
 from ..protocol.content_coding import ContentCoding, available, choose
 from ..protocol.headers import contains_token
@@ -13,9 +13,6 @@ from ..request import BaseRequest
 from ..response import StreamResponse
 
 __all__ = ("compression",)
-
-Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
-Middleware = Callable[[BaseRequest, Handler], Awaitable[StreamResponse]]
 
 # Of equal weights, the first: what saves most for the work.
 _PREFERENCE: Final = (

@@ -15,7 +15,8 @@ from .body import StreamReader
 from .connection import RequestHandler
 from .exceptions import *  # noqa: F403
 from .exceptions import __all__ as _exceptions
-from .keys import RequestKey, ResponseKey
+from .handlers import Handler, Middleware
+from .keys import AppKey, RequestKey, ResponseKey
 from .protocol.head import HttpVersion, HttpVersion10, HttpVersion11
 from .protocol.headers import ETag
 from .protocol.websocket_message import (
@@ -41,26 +42,42 @@ if typing.TYPE_CHECKING:
     from .forms import FileField
     from .multipart import BodyPartReader, MultipartReader
     from .protocol.content_coding import ContentCoding
+    from .toolkit.application import Application
+    from .toolkit.coerce import coerce, to_response
+    from .toolkit.compose import compose
     from .toolkit.compression import compression
+    from .toolkit.endpoint import HTTPEndpoint
+    from .toolkit.error_handlers import ErrorHandlers
+    from .toolkit.lifespan import Lifespan
+    from .toolkit.router import Router
     from .toolkit.static import StaticFiles
+    from .toolkit.streams import bytes_reader, bytes_writer, text_reader, text_writer
+    from .toolkit.websocket_endpoint import WebSocketEndpoint
     from .websocket_response import WebSocketReady, WebSocketResponse, websocket
 
 __all__ = (
     "AbstractAccessLogger",
     "AccessLogger",
+    "AppKey",
+    "Application",
     "BaseRequest",
     "BaseRunner",
     "BaseSite",
     "BodyPartReader",
     "ContentCoding",
     "ETag",
+    "ErrorHandlers",
     "EventSourceResponse",
     "FileField",
     "FileResponse",
     "GracefulExit",
+    "HTTPEndpoint",
+    "Handler",
     "HttpVersion",
     "HttpVersion10",
     "HttpVersion11",
+    "Lifespan",
+    "Middleware",
     "MultipartReader",
     "NamedPipeSite",
     "Request",
@@ -68,6 +85,7 @@ __all__ = (
     "RequestKey",
     "Response",
     "ResponseKey",
+    "Router",
     "Server",
     "ServerRunner",
     "SockSite",
@@ -80,10 +98,15 @@ __all__ = (
     "WSMessage",
     "WSMessageTypeError",
     "WSMsgType",
+    "WebSocketEndpoint",
     "WebSocketError",
     "WebSocketReady",
     "WebSocketResponse",
     "__version__",
+    "bytes_reader",
+    "bytes_writer",
+    "coerce",
+    "compose",
     "compression",
     "cookies",
     "hdrs",
@@ -91,22 +114,38 @@ __all__ = (
     "json_bytes_response",
     "json_response",
     "run_app",
+    "text_reader",
+    "text_writer",
+    "to_response",
     "websocket",
     *_exceptions,
 )
 
 # What loads more than most programs need: the module is loaded when one of its names is asked for.
 _LATER = {
+    "Application": ".toolkit.application",
     "BodyPartReader": ".multipart",
     "ContentCoding": ".protocol.content_coding",
     "EventSourceResponse": ".event_source",
+    "ErrorHandlers": ".toolkit.error_handlers",
     "FileField": ".forms",
     "FileResponse": ".file_response",
+    "HTTPEndpoint": ".toolkit.endpoint",
+    "Lifespan": ".toolkit.lifespan",
     "MultipartReader": ".multipart",
+    "Router": ".toolkit.router",
     "StaticFiles": ".toolkit.static",
+    "WebSocketEndpoint": ".toolkit.websocket_endpoint",
     "WebSocketReady": ".websocket_response",
     "WebSocketResponse": ".websocket_response",
+    "bytes_reader": ".toolkit.streams",
+    "bytes_writer": ".toolkit.streams",
+    "coerce": ".toolkit.coerce",
+    "compose": ".toolkit.compose",
     "compression": ".toolkit.compression",
+    "text_reader": ".toolkit.streams",
+    "text_writer": ".toolkit.streams",
+    "to_response": ".toolkit.coerce",
     "websocket": ".websocket_response",
 }
 _MODULES_LATER = ("cookies", "headers")

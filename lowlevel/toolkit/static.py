@@ -20,11 +20,12 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from yarl import URL
 
 from ..cached_files import open_cached
-from ..exceptions import HTTPMethodNotAllowed, HTTPMovedPermanently, HTTPNotFound
+from ..exceptions import HTTPMovedPermanently, HTTPNotFound
 from ..file_response import FileResponse, Found, Opened, Question, open_best, open_cached_regular
 from ..options import check_flag
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
+from .method_not_allowed import method_not_allowed
 
 __all__ = ("StaticFiles",)
 
@@ -123,15 +124,20 @@ class StaticFiles:
             OSError: What is no fault of the request: too many open files, a failing disk.
         """
         if request.method not in _METHODS:
-            raise HTTPMethodNotAllowed(request.method, _METHODS)
+            raise method_not_allowed(request.method, _METHODS)
         names = _split(request.rel_url.raw_path or "/")
         if names is None:
             raise HTTPNotFound
+        query = request.rel_url.raw_query_string
+        shown = self._show_index or self._index is not None
+        if names == [""] and shown and not request.url.raw_path.endswith("/"):
+            # A mount made it the folder: links in its page would miss what is mounted.
+            raise HTTPMovedPermanently(_with_slash(request.prefix.rpartition("/")[2], query))
         response = _StaticFile(self, names)
         await response.open(request)
         if response.page is not None:
             if names[-1]:
-                raise HTTPMovedPermanently(_with_slash(names[-1], request.rel_url.raw_query_string))
+                raise HTTPMovedPermanently(_with_slash(_quote(names[-1]), query))
             return _listing(response.page)
         if response.status in (403, 404):
             raise HTTPNotFound
@@ -278,10 +284,10 @@ def _split(path: str) -> list[str] | None:
 # Pages.
 
 
-def _with_slash(name: str, query: str) -> URL:
+def _with_slash(segment: str, query: str) -> URL:
     """Return the place of a folder, seen from its path without a slash, which a mount may have made shorter here."""
     # Encoded already: what the client wrote in its query, it gets back.
-    return URL(f"{_quote(name)}/" + (f"?{query}" if query else ""), encoded=True)
+    return URL(f"{segment}/" + (f"?{query}" if query else ""), encoded=True)
 
 
 def _listing(page: str) -> Response:

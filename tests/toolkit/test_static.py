@@ -142,7 +142,7 @@ async def test_other_methods(base: Path, method: str) -> None:
         for target in ("/a.txt", "/missing", "/"):
             answer = await ask(site, target, method=method)
             assert answer.status == 405
-            assert answer.headers["allow"] == ["GET,HEAD"]
+            assert answer.headers["allow"] == ["GET, HEAD"]
 
 
 async def test_a_large_file(base: Path) -> None:
@@ -941,3 +941,17 @@ def test_no_target_gives_a_secret(linked: Path, targets: list[str]) -> None:
                     assert b">secret.txt<" not in answer
 
     asyncio.run(ask_all())
+
+
+async def test_a_mounted_folder_is_found_with_a_slash_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("home")
+    router = web.Router()
+    with_index = await asyncio.to_thread(web.StaticFiles, tmp_path, index="index.html")
+    router.mount("/my%20files", with_index)
+    router.mount("/plain", await asyncio.to_thread(web.StaticFiles, tmp_path))
+    async with serving(router) as site, Peer.connect(site.port) as peer:
+        moved = await peer.ask(request("GET", "/my%20files?a=%20"))
+        assert (moved.status, moved.header("Location")) == (301, "my%20files/?a=%20")
+        assert (await peer.ask(request("GET", "/my%20files/"))).body == b"home"
+        assert (await peer.ask(request("GET", "/my%20files/index.html"))).body == b"home"
+        assert (await peer.ask(request("GET", "/plain"))).status == 404

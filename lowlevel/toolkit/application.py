@@ -1,0 +1,144 @@
+"""An application: routes, middlewares, error handlers and a lifespan under one roof. It is a handler, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+from ..handlers import AnyHandler, Handler, Middleware
+from ..keys import AppState
+from ..options import check_flag
+from ..request import BaseRequest
+from ..response import StreamResponse
+from .coerce import coerce
+from .compose import Wrapper, compose
+from .error_handlers import ErrorHandlers
+from .lifespan import Lifespan
+from .registration import Hosts, Methods, Path
+from .registry import Registry
+from .router import Router
+
+__all__ = ("Application",)
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Application(AppState):
+    """A handler with all that a service is made of::
+
+        app = web.Application(info={"greeting": "Hello"})
+
+        @app.route("/")
+        async def hello(request):
+            return request.app["greeting"]
+
+        web.run_app(app)
+
+    It is a mapping of what its requests share (``request.app``), and the handler
+    ``compose(router, *middlewares, errors, coerce)``: handlers may return what ``to_response`` takes, error handlers
+    answer for their exceptions, and middlewares get a response whatever happened, unless an exception is nobody's. The
+    route is looked up before the middlewares run, so they know ``request.match_info``; one that passes on a clone of
+    the request has it looked up again.
+
+    Args:
+        info: What is in the mapping; kept as it is, not copied.
+        router: Where the requests go. What is no Router becomes the fallback of one.
+        middlewares: The first is outermost; as ``compose`` takes them.
+        lifespan: What happens before the first request and after the last; ServerRunner and ``run_app`` see to it.
+        debug: Show tracebacks in answers to exceptions that nobody handles.
+
+    Attributes:
+        router: The Router.
+        middlewares: The middlewares, a list that may be changed at any time.
+        errors: The ErrorHandlers.
+        lifespan: The Lifespan.
+        on_startup: What is called before the first request: a list, and a decorator.
+        on_shutdown: What is called after the last request, likewise.
+
+    Raises:
+        TypeError: Something is of a wrong type.
+        ValueError: The lifespan belongs to another application.
+    """
+
+    def __init__(
+        self,
+        *,
+        info: dict[Any, Any] | None = None,
+        router: AnyHandler | None = None,
+        middlewares: Iterable[Middleware | Wrapper] = (),
+        lifespan: Lifespan | None = None,
+        debug: bool = False,
+    ) -> None:
+        if info is not None:
+            if not isinstance(info, dict):
+                raise TypeError(f"info must be a dict, not {type(info).__name__}")
+            self._state = info
+        self.router = router if isinstance(router, Router) else Router(fallback=router)
+        self.middlewares: Registry[Middleware | Wrapper] = Registry(
+            "a middleware", middlewares, self._forget_handler
+        )
+        self.errors = ErrorHandlers()
+        if lifespan is None:
+            lifespan = Lifespan()
+        elif not isinstance(lifespan, Lifespan):
+            raise TypeError(f"lifespan must be a Lifespan, not {type(lifespan).__name__}")
+        lifespan.app = self
+        self.lifespan = lifespan
+        self.on_startup = lifespan.on_startup
+        self.on_shutdown = lifespan.on_shutdown
+        self.debug = check_flag("debug", debug)
+        self._handler: Handler | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self.router.routes())} routes>"
+
+    # Registration.
+
+    def route(
+        self, *paths: Path, methods: Methods = None, hosts: Hosts = None, allow_head: bool = True
+    ) -> Callable[[_F], _F]:
+        """Return a decorator that registers a handler for paths; ``router.route()``. ``get()`` is that of a mapping."""
+        return self.router.route(*paths, methods=methods, hosts=hosts, allow_head=allow_head)
+
+    def websocket(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
+        """Return a decorator that registers a WebSocket handler for paths; ``router.websocket()``."""
+        return self.router.websocket(*paths, hosts=hosts)
+
+    def mount(self, prefix: str, handler: AnyHandler) -> AnyHandler:
+        """Let a handler have all requests whose path is ``prefix`` or below it; return it.
+
+        If it has a ``lifespan``, as an Application has, that begins and ends with the one of this application.
+        """
+        self.router.mount(prefix, handler)
+        lifespan = getattr(handler, "lifespan", None)
+        if isinstance(lifespan, AbstractAsyncContextManager):
+            self.lifespan.chain(lifespan)
+        return handler
+
+    def middleware(self, middleware: _F) -> _F:
+        """Add a middleware, innermost of those there are; return it. A decorator.
+
+        It is ``async (request, handler) -> response``, or a function that takes a handler and returns one.
+        """
+        return self.middlewares(middleware)
+
+    def on_error(self, *types: type[Exception]) -> Callable[[_F], _F]:
+        """Return a decorator that lets a function ``(request, exception)`` answer for exceptions: ``errors.on()``."""
+        return self.errors.on(*types)
+
+    # Requests.
+
+    async def __call__(self, request: BaseRequest) -> StreamResponse:
+        """Answer a request. What is raised or returned is what ``compose`` says."""
+        request._app = self
+        if self.debug:
+            request.writer.debug = True
+        request._routed = (self.router, self.router.look_up(request))
+        handler = self._handler
+        if handler is None:
+            handler = self._handler = compose(self.router, *self.middlewares, self.errors, coerce)
+        return await handler(request)
+
+    def _forget_handler(self) -> None:
+        self._handler = None

@@ -1,0 +1,113 @@
+"""Middlewares around a handler: the result is a handler again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..errors import NotAResponse
+from ..exceptions import HTTPException
+from ..handlers import AnyHandler, Handler, Middleware
+from ..request import BaseRequest
+from ..response import Response, StreamResponse
+from .coerce import coerce, respond
+from .invoke import as_async, check_callable, describe, is_async, required_parameters
+
+__all__ = ("CoercingMiddleware", "Wrapper", "compose")
+
+Wrapper = Callable[[Handler], Handler]
+"""A function that puts something around a handler by itself."""
+
+_Finish = Callable[[object, object], StreamResponse]
+
+CoercingMiddleware = Callable[[BaseRequest, Callable[[BaseRequest], Awaitable[object]]], Any]
+"""A middleware that wants to know what the handler really returned."""
+
+
+def compose(
+    handler: AnyHandler, *middlewares: Middleware | Wrapper | CoercingMiddleware
+) -> Handler:
+    """Put middlewares around a handler, the first outermost; return the handler that they make together.
+
+    A middleware is ``async (request, handler) -> response``, or a plain function that takes a handler and returns one.
+    The handler that it is given always returns a response: a raised HTTPException is returned, which is one; other
+    exceptions pass. What is no response is an error for all but ``coerce``, which belongs behind the others.
+
+    Args:
+        handler: What answers in the end; called in a thread if it is no coroutine function.
+
+    Raises:
+        TypeError: Something is not callable.
+
+    If the handler has an attribute ``lifespan``, as an Application has, so has what is returned.
+    """
+    check_callable("handler", handler)
+    for middleware in middlewares:
+        check_callable("a middleware", middleware)
+    composed = as_async(handler)
+    if middlewares:
+        if middlewares[-1] is not coerce:
+            composed = _link(composed, handler, _refuse)
+        outside = (None, *middlewares[:-1])
+        for middleware, next_one in zip(reversed(middlewares), reversed(outside), strict=True):
+            composed = _around(composed, middleware, respond if next_one is coerce else _refuse)
+        if hasattr(handler, "lifespan"):
+            composed.lifespan = handler.lifespan  # type: ignore[attr-defined]
+    return composed
+
+
+def _around(handler: Handler, middleware: Any, finish: _Finish) -> Handler:
+    """Return a handler with one middleware around it; what is no response is for ``finish``."""
+    if required_parameters(middleware) == 1:
+        wrapped = middleware(handler)
+        check_callable(f"what {describe(middleware)} returns", wrapped)
+        return _link(as_async(wrapped), wrapped, finish)
+    call = middleware if is_async(middleware) else _awaiting(middleware)
+
+    # Like _link(), but without one more function in between: there is one of these for each middleware.
+    async def link(request: BaseRequest) -> StreamResponse:
+        try:
+            response = await call(request, handler)
+        except HTTPException as exc:
+            return _caught(exc)
+        if type(response) is not Response and not isinstance(response, StreamResponse):
+            return finish(response, middleware)
+        return response
+
+    return link
+
+
+def _awaiting(middleware: Any) -> Any:
+    """Return a coroutine function that awaits what a plain one returns, if it can be awaited."""
+
+    async def call(request: BaseRequest, handler: Handler) -> Any:
+        result = middleware(request, handler)
+        return await result if inspect.isawaitable(result) else result
+
+    return call
+
+
+def _link(handler: Handler, source: object, finish: _Finish) -> Handler:
+    """Return a handler that always returns a response, as far as HTTP is concerned; ``source`` is what to blame."""
+
+    async def link(request: BaseRequest) -> StreamResponse:
+        try:
+            response = await handler(request)
+        except HTTPException as exc:
+            return _caught(exc)
+        if type(response) is not Response and not isinstance(response, StreamResponse):
+            return finish(response, request._answered_by or source)
+        return response
+
+    return link
+
+
+def _refuse(value: object, source: object) -> StreamResponse:
+    raise NotAResponse(describe(source), type(value).__name__)
+
+
+def _caught(exc: HTTPException) -> HTTPException:
+    # Its traceback leads to frames that lead to it: no cycle.
+    exc.__traceback__ = None
+    return exc

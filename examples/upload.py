@@ -2,70 +2,53 @@
 
 import argparse
 import asyncio
+import contextlib
 import hashlib
 import itertools
 import os
-import secrets
+import tempfile
 from pathlib import Path
 
 import lowlevel as web
 
-PAGE = Path(__file__).with_suffix(".html")
 FOLDER = Path("uploads")
 FOLDER.mkdir(exist_ok=True)
+router = web.Router()
+router.add_get("/", lambda request: web.FileResponse(Path(__file__).with_suffix(".html")))
 
 
-async def handler(request: web.BaseRequest) -> web.StreamResponse:
-    if (request.method, request.path) == ("POST", "/"):
-        return await receive(request)
-    if request.method not in ("GET", "HEAD"):
-        raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD"])
-    if request.path == "/":
-        return web.FileResponse(PAGE)
-    if request.path == "/files/":
-        paths = await asyncio.to_thread(list, FOLDER.glob("*.upload"))
-        return web.json_response(sorted(path.stem for path in paths))
-    path = Path(request.path)
-    if path.parent == Path("/files"):
-        # To be saved, not shown: a page that somebody uploads must not run its scripts as ours.
-        # And a.gz is not a, compressed, but whatever somebody uploaded.
-        return web.FileResponse(stored(path.name), filename=path.name, precompressed=False)
-    raise web.HTTPNotFound()
+@router.get("/files/")
+def names(request: web.BaseRequest) -> web.StreamResponse:  # not async: called in a thread
+    return web.json_response(sorted(path.stem for path in FOLDER.glob("*.upload")))
 
 
-def stored(name: str) -> Path:
-    """Return where a whole file is; one that is still coming has no suffix."""
-    return FOLDER / f"{name}.upload"
+@router.get("/files/{name}")
+async def send(request: web.BaseRequest) -> web.StreamResponse:
+    if "/" in (name := request.match_info["name"]):
+        raise web.HTTPNotFound()
+    # To be saved, not shown: what is uploaded must not run its scripts as ours. And a.gz is no a.
+    return web.FileResponse(FOLDER / f"{name}.upload", filename=name, precompressed=False)
 
 
+@router.post("/")
 async def receive(request: web.BaseRequest) -> web.StreamResponse:
-    form = await request.post(upload_to=lambda _: FOLDER / secrets.token_hex(8))
-    files = [field for field in form.values() if isinstance(field, web.FileField)]
-    kept = await asyncio.to_thread(keep_all, files)
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        form = await request.post(upload_to=lambda _: Path(folder, os.urandom(8).hex()))
+        files = [field for field in form.values() if isinstance(field, web.FileField)]
+        kept = await asyncio.to_thread(list, map(keep, files))
     return web.json_response({"note": str(form.get("note", "")), "files": kept})
-
-
-def keep_all(fields: list[web.FileField]) -> list[dict[str, str | int]]:
-    try:
-        return [keep(field) for field in fields]
-    finally:
-        for field in fields:
-            os.unlink(field.file.name)
 
 
 def keep(field: web.FileField) -> dict[str, str | int]:
     """Give the file the name it came with, or one like it if that is taken."""
     wanted = Path(field.filename[-50:] or "unnamed")
-    name = wanted.name
-    for number in itertools.count(2):
-        try:
-            os.link(field.file.name, stored(name))
+    others = (f"{wanted.stem} ({number}){wanted.suffix}" for number in itertools.count(2))
+    for name in itertools.chain([wanted.name], others):
+        with contextlib.suppress(FileExistsError):
+            os.link(field.file.name, FOLDER / f"{name}.upload")
             break
-        except FileExistsError:
-            name = f"{wanted.stem} ({number}){wanted.suffix}"
     digest = hashlib.file_digest(field.file, "sha256").hexdigest()
-    size = field.file.tell()
-    return {"name": name, "size": size, "type": field.content_type, "sha256": digest}
+    return {"name": name, "size": field.file.tell(), "type": field.content_type, "sha256": digest}
 
 
 if __name__ == "__main__":
@@ -73,4 +56,4 @@ if __name__ == "__main__":
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--client-max-size", type=int, default=100 * 2**20, help="bytes")
-    web.run_app(handler, **vars(parser.parse_args()))
+    web.run_app(router, **vars(parser.parse_args()))

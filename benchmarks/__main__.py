@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import imports, load, machine, memory, multipart, report, throughput, websocket
-from .cases import CASES, MULTIPART, WEBSOCKET_CASES
+from . import imports, load, machine, memory, multipart, report, throughput, toolkit, websocket
+from .cases import CASES, MULTIPART, TOOLKIT_CASES, WEBSOCKET_CASES
 from .cores import Cores, choose
 from .stats import Row
 
@@ -15,14 +15,14 @@ LOOPS = ("uvloop", "asyncio")
 NAMES = (
     *(case.name for case in CASES),
     MULTIPART.name,
-    *(case.name for case in (*WEBSOCKET_CASES, *memory.CASES)),
+    *(case.name for case in (*WEBSOCKET_CASES, *TOOLKIT_CASES, *memory.CASES)),
     MULTIPART.memory_name,
     "import",
 )
 # What `--case` also takes, for all cases whose names begin so.
-WEBSOCKET = "websocket"
+GROUPS = ("websocket", "toolkit")
 # (rounds, seconds of one turn): quick takes about two minutes for everything, the usual one
-# about seventeen, full more than an hour.
+# about twenty, full more than an hour.
 QUICK, USUAL, FULL = (3, 0.4), (5, 2.0), (9, 5.0)
 
 
@@ -44,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loop = chosen.loop or (LOOPS[0] if chosen.quick else "both")
     loops = LOOPS if loop == "both" else (loop,)
     cases = [name for name in NAMES if is_chosen(name, chosen.case)]
-    missing = websocket.missing_peers()
-    if missing and any(case.name in cases for case in WEBSOCKET_CASES):
-        facts["left out"] = f"{', '.join(missing)} (not installed)"
+    if left_out := _left_out(cases):
+        facts["left out"] = f"{', '.join(left_out)} (not installed)"
     rows = _measure(loops, cases, rounds, seconds, cores)
     facts["method"] = f"median of {rounds} rounds of {seconds:g} s, servers in turn on one core"
     print(report.rst(rows, facts))
@@ -57,7 +56,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def is_chosen(name: str, asked: Sequence[str] | None) -> bool:
-    return not asked or name in asked or (WEBSOCKET in asked and name.startswith(WEBSOCKET))
+    return not asked or name in asked or any(group in asked for group in _groups(name))
+
+
+def _groups(name: str) -> Sequence[str]:
+    return [group for group in GROUPS if name.startswith(group)]
+
+
+def _left_out(cases: Sequence[str]) -> Sequence[str]:
+    """The peers of these cases that are not installed."""
+    peers: list[str] = []
+    for measured, missing in (
+        (WEBSOCKET_CASES, websocket.missing_peers),
+        (TOOLKIT_CASES, toolkit.missing_peers),
+    ):
+        if any(case.name in cases for case in measured):
+            peers += missing()
+    return peers
 
 
 def _measure(
@@ -79,6 +94,12 @@ def _measure(
             if messages.name in cases and loop == loops[0]:
                 rows += websocket.measure(
                     messages, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
+                )
+        for routed in TOOLKIT_CASES:
+            # Five servers in one of the cases: on one loop for the same reason.
+            if routed.name in cases and loop == loops[0]:
+                rows += toolkit.measure(
+                    routed, loop, rounds=rounds, seconds=seconds, cores=cores, progress=_progress
                 )
         for idle in memory.CASES:
             if idle.name in cases:
@@ -106,8 +127,8 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--case",
         action="append",
-        choices=(*NAMES, WEBSOCKET),
-        help=f"may be given more than once; {WEBSOCKET}: all of those; default: all",
+        choices=(*NAMES, *GROUPS),
+        help=f"may be given more than once; {' or '.join(GROUPS)}: all of those; default: all",
     )
     speed = options.add_mutually_exclusive_group()
     speed.add_argument("--quick", action="store_true", help="about two minutes, more noise")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .servers import routes
 from .stats import Target
 
 SCRIPTS = Path(__file__).with_name("wrk")
@@ -219,6 +220,104 @@ WEBSOCKET_PEERS: Mapping[str, Sequence[str]] = {
     "uvicorn": ("uvicorn", "websockets", "httptools"),
     "floor_websocket": (),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two servers of one case, and the ratio the first should reach.
+
+    parts: how many like parts it has more than the other, where it is their cost that counts.
+    """
+
+    title: str
+    server: str
+    other: str
+    target: Target | None = None
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolkitCase:
+    """GETs of the paths in turn, and which servers are compared by them."""
+
+    name: str
+    paths: Sequence[str]
+    compared: Sequence[Comparison]
+    connections: int = 64
+
+
+# The applications that lowlevel's toolkit is measured beside, each with the modules it needs.
+TOOLKIT_PEERS: Mapping[str, Sequence[str]] = {
+    "bareASGI": ("bareasgi", "uvicorn", "httptools"),
+    "asgi-tools": ("asgi_tools", "uvicorn", "httptools"),
+    "Starlette": ("starlette", "uvicorn", "httptools"),
+}
+
+
+def _router_cost(name: str, title: str, path: str) -> ToolkitCase:
+    """What routing adds to a request, of which it may be 15 %."""
+    return ToolkitCase(
+        name=name,
+        paths=(path,),
+        compared=(
+            Comparison(
+                title=title,
+                server="lowlevel_router",
+                other="lowlevel_bare",
+                target=Target("at least", 0.87),
+                parts=1,
+            ),
+        ),
+    )
+
+
+TOOLKIT_CASES = (
+    ToolkitCase(
+        name="toolkit-routes",
+        paths=routes.PATHS,
+        compared=[
+            Comparison(
+                title=f"20 routes, {what}, beside {peer}",
+                server=server,
+                other=peer,
+                target=Target("at least", 1.6),
+            )
+            for what, server in (
+                ("Router", "lowlevel_router"),
+                ("Application", "lowlevel_application"),
+            )
+            for peer in TOOLKIT_PEERS
+        ],
+    ),
+    _router_cost("toolkit-static", "Router, static path", routes.STATIC_PATH),
+    _router_cost("toolkit-variable", "Router, path with a variable", routes.VARIABLE_PATH),
+    ToolkitCase(
+        name="toolkit-middlewares",
+        paths=(routes.STATIC_PATH,),
+        compared=(
+            Comparison(
+                title="10 middlewares",
+                server="lowlevel_middlewares",
+                other="lowlevel_bare",
+                # Each may add 3 % to the request: 1 / 1.3.
+                target=Target("at least", 0.77),
+                parts=10,
+            ),
+        ),
+    ),
+    ToolkitCase(
+        name="toolkit-many-routes",
+        paths=(routes.VARIABLE_PATH,),
+        compared=(
+            Comparison(
+                title="1,000 routes beside 10",
+                server="lowlevel_many_routes",
+                other="lowlevel_router",
+                target=Target("at least", 0.95),
+            ),
+        ),
+    ),
+)
 
 MEMORY_TARGET = Target("at most", 5.0, on="value", unit="KiB")
 WEBSOCKET_MEMORY_TARGET = Target("at most", 6.0, on="value", unit="KiB")

@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,19 @@ def version() -> str:
     return " ".join(said.stdout.split("[")[0].split())
 
 
-def run(url: str, *, seconds: float, connections: int, script: Path | None, core: int) -> Load:
-    """Load `url` for so long from one thread on `core`. Raises LoadFailed."""
+def run(
+    url: str,
+    *,
+    seconds: float,
+    connections: int,
+    script: Path | None,
+    core: int,
+    arguments: Sequence[str] = (),
+) -> Load:
+    """Load `url` for so long from one thread on `core`; the arguments are the script's.
+
+    Raises LoadFailed.
+    """
     # wrk takes whole seconds; at SIGINT it ends early and reports the time that it really ran.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds) + 1}s", "--timeout", "5s"]
     if script is not None:
@@ -53,7 +65,7 @@ def run(url: str, *, seconds: float, connections: int, script: Path | None, core
     used = _children_cpu_seconds()
     with pinned(core):
         process = subprocess.Popen(
-            [*command, url],
+            [*command, url, "--", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

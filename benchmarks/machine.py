@@ -19,6 +19,9 @@ PACKAGES = (
     "websockets",
     "picows",
     "uvicorn",
+    "bareASGI",
+    "asgi-tools",
+    "Starlette",
 )
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +26,14 @@ PROGRAMS = {
     "picows": "benchmarks.servers.picows_server",
     "uvicorn": "benchmarks.servers.uvicorn_server",
     "floor_websocket": "benchmarks.servers.floor_websocket",
+    "lowlevel_bare": "benchmarks.servers.lowlevel_bare",
+    "lowlevel_router": "benchmarks.servers.lowlevel_router",
+    "lowlevel_application": "benchmarks.servers.lowlevel_application",
+    "lowlevel_middlewares": "benchmarks.servers.lowlevel_middlewares",
+    "lowlevel_many_routes": "benchmarks.servers.lowlevel_many_routes",
+    "bareASGI": "benchmarks.servers.bareasgi_server",
+    "asgi-tools": "benchmarks.servers.asgi_tools_server",
+    "Starlette": "benchmarks.servers.starlette_server",
 }
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -35,6 +45,11 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 class ServerFailed(Exception):
     """The server did not start, or died."""
+
+
+def missing(peers: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Those of the peers that lack one of their modules here."""
+    return [peer for peer, modules in peers.items() if not all(find_spec(name) for name in modules)]
 
 
 class ServerProcess:

@@ -18,6 +18,7 @@ def rst(rows: Sequence[Row], facts: Mapping[str, str]) -> str:
         heading = "Either loop" if loop == "-" else f"On {loop}"
         parts.append(f"{heading}:\n\n{table(HEAD, [_cells(row) for row in here])}")
     parts += [f"FAILED {row.title} ({row.loop}): {row.failure}" for row in rows if row.failure]
+    parts += [_cost(row) for row in rows if row.parts and not row.failure]
     parts += [_caution(row) for row in rows if row.limited_by_load or row.disturbed]
     parts.append("\n".join(f":{name}: {value}" for name, value in facts.items()))
     return "\n\n".join(parts) + "\n"
@@ -52,6 +53,7 @@ def as_json(
                 "ratio_per_cpu_second": (
                     asdict(row.ratio_per_cpu_second) if row.server_busy else None
                 ),
+                "cost": asdict(row.cost) if row.parts and not row.failure else None,
                 "limited_by_load": row.limited_by_load,
                 "disturbed": row.disturbed,
                 "met": row.met,
@@ -80,6 +82,15 @@ def _amount(value: float, unit: str) -> str:
     if unit == "MiB/s":
         return f"{value:,.0f} {unit}"
     return f"{value:,.0f}/s" if unit.endswith("/s") else f"{value:.1f} {unit}"
+
+
+def _cost(row: Row) -> str:
+    cost = row.cost
+    each = "adds" if row.parts == 1 else "adds, each,"
+    return (
+        f"{row.title} on {row.loop}: {each} {cost.median:.1%} ({cost.least:.1%} to {cost.most:.1%}) "
+        f"to a request, {row.cost_per_cpu_second.median:.1%} by the servers' processor time."
+    )
 
 
 def _caution(row: Row) -> str:

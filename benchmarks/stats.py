@@ -61,6 +61,7 @@ class Row:
 
     `server_busy` and `load_busy` hold, for each sample, which share of its core each of the two
     servers took, and which share the load took against each of the two; empty where nothing is loaded.
+    `parts`: how many like parts `server` has more than `other`, where it is their cost that counts.
     """
 
     case: str
@@ -75,6 +76,7 @@ class Row:
     server_busy: list[tuple[float, float]] = field(default_factory=list)
     load_busy: list[tuple[float, float]] = field(default_factory=list)
     failure: str = ""
+    parts: int = 0
 
     @property
     def ratio(self) -> Spread:
@@ -87,6 +89,25 @@ class Row:
         ours = [rate / share for rate, (share, _) in zip(self.ours, shares, strict=True)]
         theirs = [rate / share for rate, (_, share) in zip(self.theirs, shares, strict=True)]
         return spread(paired_ratios(ours, theirs))
+
+    @property
+    def cost(self) -> Spread:
+        """The time that each of the parts adds to a request, as a share of the request without any.
+
+        Raises ZeroDivisionError where there are no parts.
+        """
+        return self._cost(self.ratio)
+
+    @property
+    def cost_per_cpu_second(self) -> Spread:
+        """The same by the servers' processor time."""
+        return self._cost(self.ratio_per_cpu_second)
+
+    def _cost(self, ratio: Spread) -> Spread:
+        # The smallest ratio is the largest cost.
+        return Spread(
+            *((1 / of - 1) / self.parts for of in (ratio.median, ratio.most, ratio.least))
+        )
 
     @property
     def limited_by_load(self) -> bool:

@@ -28,6 +28,14 @@ class Turn(NamedTuple):
     load_busy: float
 
 
+class Answer(NamedTuple):
+    """What all servers of a case must agree on."""
+
+    status: int
+    content_type: str | None
+    body: bytes
+
+
 class AnswersDiffer(Exception):
     """The servers do not give the same answer to the case's request."""
 
@@ -131,24 +139,37 @@ def _turn(loader: Loader, server: ServerProcess, seconds: float) -> Turn:
 
 def prove(case: Case, servers: Servers) -> None:
     """Raises AnswersDiffer unless all servers give the same body to the same request."""
+    prove_path(case.path, servers, sample=case.sample, content_type=case.content_type)
+
+
+def prove_path(
+    path: str, servers: Servers, *, sample: bytes | None = None, content_type: str = ""
+) -> None:
+    """The same for one path; the request has a body where there is a sample, of that type."""
     first, *others = servers.values()
-    status, body = _answer(case, first)
-    if status != 200:
-        raise AnswersDiffer(f"{first.name} answers {status}\n{first.complaints}")
+    expected = ask(path, first, sample, content_type)
+    if expected.status != 200:
+        raise AnswersDiffer(f"{first.name} answers {expected.status} to {path}\n{first.complaints}")
     for other in others:
-        if _answer(case, other) != (status, body):
-            raise AnswersDiffer(f"{other.name} does not answer as {first.name} does")
+        if (answer := ask(path, other, sample, content_type)) != expected:
+            raise AnswersDiffer(
+                f"{other.name} does not answer as {first.name} does to {path}: "
+                f"{answer.status}, {answer.content_type}, {len(answer.body)} bytes"
+            )
 
 
-def _answer(case: Case, server: ServerProcess) -> tuple[int, bytes]:
+def ask(
+    path: str, server: ServerProcess, sample: bytes | None = None, content_type: str = ""
+) -> Answer:
+    """What the server answers to a GET, or to a POST of the sample. Raises as http.client does."""
     client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
-    method = "GET" if case.sample is None else "POST"
+    method = "GET" if sample is None else "POST"
     headers = {"User-Agent": "prove/1.0", "Accept-Language": "en"}
-    if case.sample is not None:
-        headers["Content-Type"] = case.content_type
+    if sample is not None:
+        headers["Content-Type"] = content_type
     try:
-        client.request(method, case.path, body=case.sample, headers=headers)
+        client.request(method, path, body=sample, headers=headers)
         response = client.getresponse()
-        return response.status, response.read()
+        return Answer(response.status, response.headers["Content-Type"], response.read())
     finally:
         client.close()

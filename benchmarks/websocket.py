@@ -1,13 +1,12 @@
 """Messages per second: websocket echoes, the servers of all kinds in turn."""
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 
 from . import websocket_client, websocket_load
 from .cases import WEBSOCKET_PEERS, WebSocketCase
 from .cores import Cores
 from .load import Load
-from .process import ServerProcess
+from .process import ServerProcess, missing
 from .stats import Row, Target
 from .throughput import AnswersDiffer, Servers, compare
 
@@ -46,11 +45,7 @@ def measure(
 
 def missing_peers() -> Sequence[str]:
     """The peers that are not installed here."""
-    return [
-        peer
-        for peer, modules in WEBSOCKET_PEERS.items()
-        if not all(find_spec(module) for module in modules)
-    ]
+    return missing(WEBSOCKET_PEERS)
 
 
 def prove(case: WebSocketCase, servers: Servers) -> None:
@@ -68,13 +63,13 @@ def rows(case: WebSocketCase, loop: str) -> list[Row]:
     def row(title: str, server: str, other: str, target: Target | None = None) -> Row:
         return Row(case.name, title, loop, other, "messages/s", target, server)
 
-    missing = missing_peers()
+    left_out = missing_peers()
     return [
         row(case.title, "lowlevel_masker", "aiohttp", case.target),
         row(f"{case.title}, no masker", "lowlevel_no_masker", "aiohttp", case.target_no_masker),
         *(
             row(f"{case.title}, beside {peer}", "lowlevel_masker", peer)
             for peer in WEBSOCKET_PEERS
-            if peer not in missing
+            if peer not in left_out
         ),
     ]

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -24,13 +24,15 @@ from benchmarks import (
     report,
     stats,
     throughput,
+    toolkit,
     websocket,
     websocket_client,
     websocket_load,
 )
-from benchmarks.cases import CASES, MULTIPART, WEBSOCKET_CASES, Case
+from benchmarks.cases import CASES, MULTIPART, TOOLKIT_CASES, WEBSOCKET_CASES, Case, ToolkitCase
 from benchmarks.cores import choose, pinned
 from benchmarks.process import PROGRAMS, ServerFailed, ServerProcess
+from benchmarks.servers import lowlevel_many_routes, routes
 from benchmarks.stats import Row, Target
 
 on_linux = pytest.mark.skipif(
@@ -115,6 +117,19 @@ def test_what_limited_a_row() -> None:
     assert not row().disturbed
 
 
+def test_what_the_parts_of_a_server_cost() -> None:
+    # Rates of 100 to 125 to 80: the time of a request is 100 %, 80 %, 125 % of the other's.
+    ten = row(ours=[100.0, 125.0, 80.0], theirs=[100.0, 100.0, 100.0], parts=10)
+    assert (ten.cost.median, ten.cost.least, ten.cost.most) == pytest.approx((0, -0.02, 0.025))
+    one = row(
+        ours=[80.0], theirs=[100.0], server_busy=[(0.8, 0.9)], load_busy=[(0.1, 0.1)], parts=1
+    )
+    assert one.cost.median == pytest.approx(0.25)
+    assert one.cost_per_cpu_second.median == pytest.approx(0.8 / 80 / (0.9 / 100) - 1)
+    with pytest.raises(ZeroDivisionError):
+        row().cost  # noqa: B018
+
+
 # ---- What wrk says ---------------------------------------------------------------------------
 
 
@@ -170,6 +185,9 @@ def test_the_report_names_figures_failures_limits_and_machine() -> None:
         row(loop="-", title="import", unit="ms", target=Target("at most", 0.5)),
         row(title="messages", unit="messages/s", ours=[5000.0] * 3, theirs=[4000.0] * 3),
         row(title="uploads", unit="MiB/s", ours=[1500.0] * 3, theirs=[500.0] * 3),
+        row(title="router", ours=[80.0] * 3, server_busy=[(0.9, 0.9)] * 3, parts=1),
+        row(title="middlewares", ours=[80.0] * 3, server_busy=[(0.8, 0.9)] * 3, parts=10),
+        row(title="no middlewares", failure="wrk: refused", parts=10),
     ]
     printed = report.rst(rows, {"python": "CPython 3.11.0"})
     lines = [" ".join(line.split()) for line in printed.splitlines()]
@@ -182,12 +200,18 @@ def test_the_report_names_figures_failures_limits_and_machine() -> None:
     assert "FAILED broken (uvloop): wrk: Non-2xx or 3xx responses: 7" in lines
     assert any(line.startswith("heavy on uvloop: the load generator had no time") for line in lines)
     assert any(line.startswith("late on uvloop: the servers had to share") for line in lines)
+    cost = "(25.0% to 25.0%) to a request, 25.0% by the servers' processor time."
+    assert f"router on uvloop: adds 25.0% {cost}" in lines
+    cost = "(2.5% to 2.5%) to a request, 1.1% by the servers' processor time."
+    assert f"middlewares on uvloop: adds, each, 2.5% {cost}" in lines
+    assert not any(line.startswith("no middlewares on uvloop: adds") for line in lines)
     assert ":python: CPython 3.11.0" in lines
 
 
 def test_the_json_holds_every_sample() -> None:
     written = json.dumps(report.as_json([row(), row(failure="x")], {"a": "b"}, {"rounds": 3}))
     good, failed = json.loads(written)["rows"]
+    assert good["cost"] is failed["cost"] is None
     assert good["ours"] == [300.0, 200.0, 100.0]
     assert good["target"] == ">= 2"
     assert good["ratio"] == {"median": 2.0, "least": 1.0, "most": 3.0}
@@ -249,6 +273,16 @@ def test_the_form_that_is_loaded_is_the_one_that_is_proved() -> None:
                 "websocket-memory-deflate",
             },
         ),
+        (
+            ["toolkit"],
+            {
+                "toolkit-routes",
+                "toolkit-static",
+                "toolkit-variable",
+                "toolkit-middlewares",
+                "toolkit-many-routes",
+            },
+        ),
     ],
 )
 def test_the_cases_that_are_chosen(asked: list[str] | None, chosen: set[str]) -> None:
@@ -291,7 +325,7 @@ def test_an_answer_that_is_not_200_fails_the_row() -> None:
     (failed,) = throughput.measure(
         case, "asyncio", rounds=1, seconds=1, cores=choose(), progress=print
     )
-    assert "lowlevel answers 500" in failed.failure
+    assert "lowlevel answers 500 to /none" in failed.failure
 
 
 @on_linux
@@ -388,6 +422,7 @@ def test_the_peak_is_forgotten() -> None:
     with throughput.started(("lowlevel",), "asyncio", choose()) as servers:
         throughput.prove(echo, servers)
         server = servers["lowlevel"]
+        server.wait_idle()  # It may be at work still on what has reached the client.
         assert server.peak_resident_bytes - server.resident_bytes > multipart_load.MIB / 2
         server.forget_peak()
         assert server.peak_resident_bytes - server.resident_bytes < multipart_load.MIB / 2
@@ -601,6 +636,130 @@ def test_a_tiny_run_of_websockets(
     assert masker["ours"] == floor["ours"] != no_masker["ours"]
     assert masker["theirs"] == no_masker["theirs"] != floor["theirs"]
     assert ":left out: none (not installed)" in printed.out
+
+
+# ---- The toolkit ------------------------------------------------------------------------------
+
+
+@on_linux
+@pytest.mark.parametrize("loop", command.LOOPS)
+@pytest.mark.parametrize("case", TOOLKIT_CASES, ids=lambda case: case.name)
+def test_the_servers_of_the_toolkit_answer_alike(case: ToolkitCase, loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    left_out = toolkit.missing_peers()
+    names = {name for each in case.compared for name in (each.server, each.other)}
+    with throughput.started(sorted(names.difference(left_out)), loop, choose()) as servers:
+        toolkit.prove(case, servers)
+
+
+@on_linux
+@pytest.mark.parametrize("server", ["lowlevel_router", *toolkit.TOOLKIT_PEERS])
+def test_each_route_has_its_answer(server: str) -> None:
+    if server in toolkit.missing_peers():
+        pytest.skip(f"{server} is not installed")
+    expected = [*routes.STATIC.values(), *routes.VARIABLE.values()]
+    answers = []
+    with throughput.started((server,), "asyncio", choose()) as servers:
+        for path in routes.PATHS:
+            answers.append(throughput.ask(path, servers[server]))
+    assert [answer.body.decode() for answer in answers] == expected
+    assert {answer.content_type for answer in answers} == {routes.CONTENT_TYPE}
+    assert len(set(expected)) == len(routes.PATHS) == 20
+
+
+def test_the_routes_that_are_asked_for_come_behind_many() -> None:
+    registered = lowlevel_many_routes.make_router().routes()
+    dynamic = [route.path for route in registered if "{" in str(route.path)]
+    assert len(dynamic) == 1000
+    assert dynamic[-10:] == list(routes.VARIABLE)
+
+
+@on_linux
+def test_one_path_that_is_answered_otherwise_fails_the_row() -> None:
+    case = dataclasses.replace(TOOLKIT_CASES[1], paths=(routes.STATIC_PATH, "/health"))
+    (failed,) = toolkit.measure(
+        case, "asyncio", rounds=1, seconds=1, cores=choose(), progress=print
+    )
+    assert "lowlevel_bare does not answer as lowlevel_router does to /health" in failed.failure
+
+
+def test_applications_that_are_not_installed_have_no_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peers = {"bareASGI": ("json",), "asgi-tools": ("json", "no_such_module"), "Starlette": ()}
+    monkeypatch.setattr(toolkit, "TOOLKIT_PEERS", peers)
+    case = TOOLKIT_CASES[0]
+    assert [(row.server, row.other) for row in toolkit.rows(case, "uvloop")] == [
+        ("lowlevel_router", "bareASGI"),
+        ("lowlevel_router", "Starlette"),
+        ("lowlevel_application", "bareASGI"),
+        ("lowlevel_application", "Starlette"),
+    ]
+    monkeypatch.setattr(toolkit, "missing_peers", lambda: list(peers))
+    assert toolkit.measure(case, "", rounds=1, seconds=1, cores=choose(), progress=print) == []
+
+
+@contextmanager
+def recording_server() -> Iterator[tuple[int, list[str]]]:
+    """The port of a server that takes one load of one connection, and the targets it is asked for."""
+    targets: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def serve() -> None:
+            while not targets:  # wrk connects before, to see whether somebody is there.
+                connection, _ = listener.accept()
+                connection.settimeout(10)
+                with connection, connection.makefile("rb") as stream, suppress(ConnectionError):
+                    while line := stream.readline():
+                        targets.append(line.split()[1].decode())
+                        while stream.readline().strip():
+                            pass
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1], targets
+        finally:
+            thread.join()
+
+
+@on_linux
+@with_wrk
+def test_the_paths_are_asked_for_in_turn() -> None:
+    with recording_server() as (port, targets):
+        load.run(
+            f"http://127.0.0.1:{port}/",
+            seconds=1,
+            connections=1,
+            script=toolkit.SCRIPT,
+            core=choose().load,
+            arguments=routes.PATHS,
+        )
+    # wrk has had one of the requests made before, to look at it.
+    assert targets[:40] == [*routes.PATHS[1:], *routes.PATHS, routes.PATHS[0]]
+
+
+@on_linux
+@with_wrk
+def test_a_tiny_run_of_the_toolkit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(toolkit, "missing_peers", lambda: ["bareASGI", "asgi-tools", "Starlette"])
+    results = tmp_path / "results.json"
+    options = ["--rounds", "1", "--seconds", "1", "--loop", "asyncio", "--json", str(results)]
+    cases = ["--case", "toolkit-routes", "--case", "toolkit-middlewares"]
+    status = command.main([*options, *cases])
+    printed = capsys.readouterr()
+    assert status == 0, printed.out
+    (row,) = json.loads(results.read_text())["rows"]
+    assert (row["server"], row["other"]) == ("lowlevel_middlewares", "lowlevel_bare")
+    assert row["ours"] > [0] and row["theirs"] > [0]
+    assert row["cost"]["median"] == pytest.approx((1 / row["ratio"]["median"] - 1) / 10)
+    assert "10 middlewares on asyncio: adds, each," in printed.out
+    assert ":left out: bareASGI, asgi-tools, Starlette (not installed)" in printed.out
 
 
 # ---- Without sockets -------------------------------------------------------------------------

@@ -3,13 +3,11 @@
 Of its websocket implementations "websockets-sansio" is the fastest: 1.3 to 2 times the others.
 """
 
-from functools import partial
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.server import ServerState
 
-from . import launch
+from . import asgi, launch
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -30,10 +28,7 @@ def make_factory() -> launch.ProtocolFactory:
         log_level="error",
         lifespan="off",
     )
-    config.load()
-    # As uvicorn's own server makes them; it declares them as any protocol.
-    protocol_class: Any = config.http_protocol_class
-    return partial(protocol_class, config=config, server_state=ServerState(), app_state={})
+    return asgi.protocol_factory(config)
 
 
 if __name__ == "__main__":

@@ -1,61 +1,21 @@
 """Every block of code of docs/forms-and-files.rst, run as it stands there."""
 
-import asyncio
 import gzip
 import json
-import re
-import textwrap
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
-import lowlevel as web
-from tests.program import ROOT
-from tests.support import serving
+from tests.docpages import Page
 
-PAGE = (ROOT / "docs/forms-and-files.rst").read_text("utf-8")
-
-
-def blocks() -> dict[str, list[str]]:
-    """The blocks of code under each heading."""
-    _, *parts = re.split(r"^(.+)\n-+\n", PAGE, flags=re.MULTILINE)
-    found = {}
-    for heading, text in zip(parts[::2], parts[1::2], strict=True):
-        indented = re.findall(r"::\n\n((?:(?: .*)?\n)+)", text)
-        if indented:
-            found[heading] = [textwrap.dedent(block) for block in indented]
-    return found
-
-
-BLOCKS = blocks()
-
-
-def run(heading: str, number: int = 0) -> dict[str, Any]:
-    """Run a block; what it defines."""
-    namespace: dict[str, Any] = {"web": web}
-    exec(compile(BLOCKS[heading][number], f"{heading} {number}", "exec"), namespace)
-    return namespace
-
-
-@asynccontextmanager
-async def session(heading: str, number: int = 0) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve the handler of a block."""
-    definitions = await asyncio.to_thread(run, heading, number)  # as at the start of a program
-    async with (
-        serving(definitions["handler"]) as site,
-        aiohttp.ClientSession(site.url(), auto_decompress=False) as client,
-    ):
-        yield client
+PAGE = Page("docs/forms-and-files.rst")
 
 
 async def test_a_form() -> None:
     form = aiohttp.FormData({"title": "May"}, quote_fields=False)
     form.add_field("report", b"one\ntwo\n", filename="a/b.txt")
-    async with session("Forms") as client:
+    async with PAGE.session("Forms") as client:
         async with client.post("/", data=form) as response:
             assert await response.text() == "May: b.txt has 2 lines"
         async with client.post("/", data={"title": "May"}) as response:
@@ -65,7 +25,7 @@ async def test_a_form() -> None:
 async def test_upload_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "uploads").mkdir()
-    async with session("Forms", 1) as client:
+    async with PAGE.session("Forms", 1) as client:
         async with client.post("/", data={"a": "data"}) as response:
             assert await response.json() == []
         form = aiohttp.FormData()
@@ -78,12 +38,12 @@ async def test_upload_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_part_by_part() -> None:
     form = aiohttp.FormData({"title": "May"}, quote_fields=False)
     form.add_field("report", b"x" * 300_000, filename="b.txt")
-    async with session("Part by part") as client, client.post("/", data=form) as response:
+    async with PAGE.session("Part by part") as client, client.post("/", data=form) as response:
         assert await response.json() == {"title": 3, "report": 300_000}
 
 
 async def test_whatever_it_is() -> None:
-    async with session("Whatever it is") as client:
+    async with PAGE.session("Whatever it is") as client:
         for data, content_type, expected in (
             (b"a=1", "application/x-www-form-urlencoded", "MultiDictProxy"),
             (b"[1]", "application/problem+json", "list"),
@@ -97,7 +57,7 @@ async def test_whatever_it_is() -> None:
 
 
 async def test_cookies() -> None:
-    async with session("Cookies") as client:
+    async with PAGE.session("Cookies") as client:
         async with client.get("/") as response:
             assert await response.text() == "Welcome"
             [cookie] = response.headers.getall("Set-Cookie")
@@ -106,19 +66,19 @@ async def test_cookies() -> None:
             }
         async with client.get("/", headers={"Cookie": "other; seen=yes"}) as response:
             assert await response.text() == "Welcome back"
-    async with session("Cookies", 1) as client, client.get("/") as response:
+    async with PAGE.session("Cookies", 1) as client, client.get("/") as response:
         assert response.headers.getall("Set-Cookie") == ["rocky=road; Path=/cookie"]
 
 
 def test_modules() -> None:
-    run("Cookies", 2)
-    run("Header fields")
+    PAGE.run("Cookies", 2)
+    PAGE.run("Header fields")
 
 
 @pytest.mark.parametrize("number", [0, 1])
 async def test_compression(number: int) -> None:
     headers = {"Accept-Encoding": "gzip;q=0.5, br;q=0, identity;q=0.1"}
-    async with session("Compression", number) as client:
+    async with PAGE.session("Compression", number) as client:
         async with client.get("/", headers=headers) as response:
             assert response.headers["Content-Encoding"] == "gzip"
             assert response.headers["Vary"] == "Accept-Encoding"
@@ -134,7 +94,7 @@ async def test_compression(number: int) -> None:
 async def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "report.pdf").write_bytes(b"0123456789")
-    async with session("Files") as client:
+    async with PAGE.session("Files") as client:
         async with client.get("/") as response:
             assert (response.status, await response.read()) == (200, b"0123456789")
             assert response.content_type == "application/pdf"
@@ -151,7 +111,7 @@ async def test_static_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "static" / "empty").mkdir(parents=True)
     (tmp_path / "static" / "index.html").write_text("<p>Hello")
-    async with session("Files", 1) as client:
+    async with PAGE.session("Files", 1) as client:
         for path in ("/", "/index.html"):
             async with client.get(path) as response:
                 assert await response.text() == "<p>Hello"
@@ -162,11 +122,11 @@ async def test_static_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_events() -> None:
-    async with session("Events") as client, client.get("/") as response:
+    async with PAGE.session("Events") as client, client.get("/") as response:
         assert response.content_type == "text/event-stream"
         expected = [{"event": "count", "data": f"number {n}", "id": f"{n}"} for n in range(3)]
         assert events(await response.text()) == expected
-    async with session("Events", 1) as client, client.get("/") as response:
+    async with PAGE.session("Events", 1) as client, client.get("/") as response:
         expected = [{"data": "tick"}, {"event": "tock", "data": "two\nlines"}]
         assert events(await response.text()) == expected
 
@@ -184,7 +144,7 @@ def events(stream: str) -> list[dict[str, str]]:
 
 def test_no_block_is_left_out() -> None:
     """A block that is new wants a test above."""
-    assert {heading: len(found) for heading, found in BLOCKS.items()} == {
+    assert PAGE.counts == {
         "Forms": 2,
         "Part by part": 1,
         "Whatever it is": 1,

@@ -25,14 +25,14 @@ from .invoke import check_callable, describe
 from .method_not_allowed import method_not_allowed
 from .patterns import Pattern, normalise, parse_mount, parse_pattern
 from .registration import Hosts, Methods, Path, Registration
-from .routes import Entry, Route, Table
+from .routes import Entry, Route, Table, is_plain
 
 __all__ = ("Match", "Route", "Router")
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+# Numbers, since looking for bytes in bytes takes ten times as long.
+_PERCENT, _QUERY, _FRAGMENT = b"%?#"
 
-# In a target, these stand for themselves; a path with others is looked up in its normal form.
-_PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Match(NamedTuple):
@@ -136,7 +136,7 @@ class Router(Registration):
 
     def _add_plain(self, path: str) -> None:
         """See that a path is found at once, if nothing but the method matters there."""
-        if not _PLAIN_PATH.fullmatch(path):
+        if not is_plain(path):
             self._table.plain = False
             return
         entries = self._table.static(path)
@@ -199,8 +199,8 @@ class Router(Registration):
         """Find what a request is for, set its ``match_info``, and return the entry, or the answer if there is none."""
         message = request._message
         target = message.target
-        if b"?" in target:
-            target = target[: target.index(b"?")]
+        if _QUERY in target:
+            target = target[: target.index(_QUERY)]
         methods = self._plain.get(target)
         if methods is not None:
             entry = methods.get(message.method) or methods.get("*")
@@ -208,18 +208,10 @@ class Router(Registration):
                 if request.match_info:
                     request.match_info = _NOTHING
                 return entry
-        elif message.offer is None and self._table.plain:
-            # No more than this has to be looked at for most of the other requests.
-            path = target.decode()
-            if "%" not in path and "#" not in path and path[:1] == "/":
-                for entry in self._table.dynamic(path):
-                    if not entry.simple:
-                        break
-                    if message.method in entry.answers:
-                        values = entry.match(path)
-                        if values is not None:
-                            request.match_info = values
-                            return entry
+        elif message.offer is None and _PERCENT not in target and self._table.plain:
+            entry = self._look_further(request, message.method, target)
+            if entry is not None:
+                return entry
         found = self._find(
             message.method,
             self._normal(_path_of(message)),
@@ -231,6 +223,32 @@ class Router(Registration):
             return found
         entry, request.match_info = found
         return entry
+
+    def _look_further(self, request: BaseRequest, method: str, target: bytes) -> Entry | None:
+        """Find an entry with variables if that is simple: if nothing but its path and its method matters."""
+        if _FRAGMENT in target or not target.startswith(b"/"):
+            return None
+        parent, _, last = target.rpartition(b"/")
+        entries = self._table.parents.get(parent)
+        path = None
+        if entries is None:
+            path = target.decode()
+            entries = self._table.dynamic(path)
+        for entry in entries:
+            if not entry.simple:
+                break
+            answers = entry.answers
+            if method in answers or "*" in answers:
+                pattern = entry.pattern
+                if path is None and pattern.parent is not None:
+                    # Text, and a variable behind it: no regular expression is needed for what most patterns are.
+                    values = {pattern.name: last.decode()} if last else None
+                else:
+                    values = pattern.match(target.decode())
+                if values is not None:
+                    request.match_info = values
+                    return entry
+        return None
 
     def _normal(self, path: str) -> str:
         if self._trim:
@@ -248,7 +266,7 @@ class Router(Registration):
         for entry in self._candidates(path):
             if entry.hosts is not None and host() not in entry.hosts:
                 continue
-            values = _NOTHING if entry.certain else entry.match(path)
+            values = _NOTHING if entry.certain else entry.pattern.match(path)
             if values is None:
                 continue
             if entry.route.websocket and not handshake:

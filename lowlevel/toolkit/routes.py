@@ -16,7 +16,15 @@ from ..response import StreamResponse
 from .invoke import as_async, required_parameters
 from .patterns import Pattern
 
-__all__ = ("Entry", "Route", "Table")
+__all__ = ("Entry", "Route", "Table", "is_plain")
+
+# In a target, these stand for themselves; what others look like there is the client's choice.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
+
+
+def is_plain(path: str) -> bool:
+    """Whether every client writes a path as it stands here."""
+    return _PLAIN.fullmatch(path) is not None
 
 
 class Route(NamedTuple):
@@ -51,7 +59,6 @@ class Entry:
         certain: Whether a path that finds it in the table matches.
         simple: Whether nothing but path and method matters.
         key: Equal for entries that the same requests find, but for their methods.
-        match: The match() of its pattern.
     """
 
     __slots__ = (
@@ -60,7 +67,6 @@ class Entry:
         "certain",
         "hosts",
         "key",
-        "match",
         "order",
         "pattern",
         "route",
@@ -70,7 +76,6 @@ class Entry:
     def __init__(self, route: Route, pattern: Pattern, order: int, heads: bool = False) -> None:
         self.route = route
         self.pattern = pattern
-        self.match = pattern.match
         self.order = order
         self.hosts = None if route.hosts is None else frozenset(route.hosts)
         self.answers = frozenset(route.methods)
@@ -200,6 +205,20 @@ class _Node:
         found.sort(key=_by_order)
         return found
 
+    def children(self, parent: str) -> list[Entry]:
+        """Return the entries for paths that have one more segment than a path that ends with a slash."""
+        nodes = [self]
+        found = list(self.tails)
+        for segment in parent[1:-1].split("/") if parent != "/" else ():
+            nodes = [child for node in nodes for child in node.below(segment)]
+            for node in nodes:
+                found += node.tails
+        for node in nodes:
+            for child in (*node.literals.values(), *node.prefixes.values()):
+                found += child.tails + child.ends
+        found.sort(key=_by_order)
+        return found
+
     def below(self, segment: str) -> Iterator[_Node]:
         """Return the places that a segment leads to."""
         child = self.literals.get(segment)
@@ -216,12 +235,14 @@ class Table:
 
     Attributes:
         entries: All of them, in the order of registration.
-        plain: Whether paths without variables come as they are written, and with variables as they are.
+        plain: Whether a path without percent signs that is not found as a static one is none.
+        parents: Entries by the text of a path in front of its last slash, for what most with variables look like.
     """
 
     def __init__(self, *, plain: bool) -> None:
         self.entries: list[Entry] = []
         self.plain = plain
+        self.parents: dict[bytes, list[Entry]] = {}
         self._static: dict[str, list[Entry]] = {}
         # The others, in the tree; and as far as possible in an index, made when it is first needed.
         self._tree = _Node()
@@ -236,6 +257,7 @@ class Table:
         else:
             self._tree.add(entry)
             self._indexed = False
+            self.parents.clear()
 
     def static(self, path: str) -> Iterable[Entry]:
         """Return the entries for exactly this path, in the order of registration."""
@@ -244,8 +266,7 @@ class Table:
     def dynamic(self, path: str) -> list[Entry]:
         """Return the entries whose pattern may match a path in normal form, in the order of registration."""
         if not self._indexed:
-            self._choices = _index([each for each in self.entries if each.pattern.literal is None])
-            self._indexed = True
+            self._make_index()
         index = self._choices
         if type(index) is _Choice:
             segments = path.split("/")
@@ -255,3 +276,13 @@ class Table:
                 else:
                     index = index.others
         return self._tree.walk(path) if index is None else index
+
+    def _make_index(self) -> None:
+        entries = [entry for entry in self.entries if entry.pattern.literal is None]
+        self._choices = _index(entries)
+        for parent in {entry.pattern.parent for entry in entries}:
+            if parent is not None and is_plain(parent):
+                children = self._tree.children(parent)
+                if len(children) <= _MOST_REPEATED:
+                    self.parents[parent[:-1].encode()] = children
+        self._indexed = True

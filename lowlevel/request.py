@@ -38,6 +38,9 @@ _T = TypeVar("_T")
 
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 
+# What a request remembers of its path, and what is mounted below it has to find out for itself.
+_OF_ONE_PATH: Final = frozenset(("_answered_by", "_routed", "match_info", "path_qs", "url"))
+
 _Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
@@ -233,11 +236,10 @@ class BaseRequest(State):
             self._state = {}
         inner = type(self).__new__(type(self))
         inner.__dict__.update(self.__dict__)
-        for derived in ("path_qs", "url", "match_info", "_routed", "_answered_by"):
-            inner.__dict__.pop(derived, None)
+        for name in _OF_ONE_PATH.intersection(self.__dict__):
+            del inner.__dict__[name]
         rest = b"/" + b"/".join(parts[depth + 1 :])
         inner._message = self._message.with_target(rest + mark + query)
-        inner._writer = self.writer
         inner._outer = self
         inner.prefix = self.prefix + b"/".join(parts[: depth + 1]).decode()
         return inner
@@ -276,7 +278,8 @@ class BaseRequest(State):
     def writer(self) -> ResponseWriter:
         """The sending side of this request."""
         if self._writer is None:
-            self._writer = ResponseWriter(self._protocol)
+            outer = self._outer
+            self._writer = ResponseWriter(self._protocol) if outer is None else outer.writer
         return self._writer
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

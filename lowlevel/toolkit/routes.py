@@ -82,7 +82,7 @@ class Entry:
         if heads:
             self.answers |= {"HEAD"}
         self.certain = pattern.literal is not None
-        self.simple = not (route.mount or route.websocket or self.hosts is not None)
+        self.simple = not route.websocket and self.hosts is None
         self.key = (pattern.key, self.hosts, route.websocket, route.mount)
         self.call = _callable(route, len(pattern.steps))
 

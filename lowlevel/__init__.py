@@ -42,17 +42,23 @@ if typing.TYPE_CHECKING:
     from .forms import FileField
     from .multipart import BodyPartReader, MultipartReader
     from .protocol.content_coding import ContentCoding
-    from .toolkit.application import Application
-    from .toolkit.coerce import coerce, to_response
-    from .toolkit.compose import compose
-    from .toolkit.compression import compression
-    from .toolkit.endpoint import HTTPEndpoint
-    from .toolkit.error_handlers import ErrorHandlers
-    from .toolkit.lifespan import Lifespan
-    from .toolkit.router import Router
-    from .toolkit.static import StaticFiles
-    from .toolkit.streams import bytes_reader, bytes_writer, text_reader, text_writer
-    from .toolkit.websocket_endpoint import WebSocketEndpoint
+    from .toolkit import (
+        Application,
+        ErrorHandlers,
+        HTTPEndpoint,
+        Lifespan,
+        Router,
+        StaticFiles,
+        WebSocketEndpoint,
+        bytes_reader,
+        bytes_writer,
+        coerce,
+        compose,
+        compression,
+        text_reader,
+        text_writer,
+        to_response,
+    )
     from .websocket_response import WebSocketReady, WebSocketResponse, websocket
 
 __all__ = (
@@ -123,29 +129,29 @@ __all__ = (
 
 # What loads more than most programs need: the module is loaded when one of its names is asked for.
 _LATER = {
-    "Application": ".toolkit.application",
+    "Application": ".toolkit",
     "BodyPartReader": ".multipart",
     "ContentCoding": ".protocol.content_coding",
     "EventSourceResponse": ".event_source",
-    "ErrorHandlers": ".toolkit.error_handlers",
+    "ErrorHandlers": ".toolkit",
     "FileField": ".forms",
     "FileResponse": ".file_response",
-    "HTTPEndpoint": ".toolkit.endpoint",
-    "Lifespan": ".toolkit.lifespan",
+    "HTTPEndpoint": ".toolkit",
+    "Lifespan": ".toolkit",
     "MultipartReader": ".multipart",
-    "Router": ".toolkit.router",
-    "StaticFiles": ".toolkit.static",
-    "WebSocketEndpoint": ".toolkit.websocket_endpoint",
+    "Router": ".toolkit",
+    "StaticFiles": ".toolkit",
+    "WebSocketEndpoint": ".toolkit",
     "WebSocketReady": ".websocket_response",
     "WebSocketResponse": ".websocket_response",
-    "bytes_reader": ".toolkit.streams",
-    "bytes_writer": ".toolkit.streams",
-    "coerce": ".toolkit.coerce",
-    "compose": ".toolkit.compose",
-    "compression": ".toolkit.compression",
-    "text_reader": ".toolkit.streams",
-    "text_writer": ".toolkit.streams",
-    "to_response": ".toolkit.coerce",
+    "bytes_reader": ".toolkit",
+    "bytes_writer": ".toolkit",
+    "coerce": ".toolkit",
+    "compose": ".toolkit",
+    "compression": ".toolkit",
+    "text_reader": ".toolkit",
+    "text_writer": ".toolkit",
+    "to_response": ".toolkit",
     "websocket": ".websocket_response",
 }
 _MODULES_LATER = ("cookies", "headers")

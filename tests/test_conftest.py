@@ -27,9 +27,13 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+# What conftest.py does, others do too; and some take their time to load.
+ALONE = [f"-pno:{name}" for name in ("aiohttp", "anyio", "asyncio", "hypothesispytest")]
+
+
 def run(suite: pytest.Pytester, source: str, **outcomes: int) -> pytest.RunResult:
     suite.makepyfile("import asyncio, gc, pytest, warnings\n\n" + source)
-    result = suite.runpytest_inprocess("-p", "no:hypothesispytest")  # slow to load, not needed
+    result = suite.runpytest_inprocess(*ALONE)
     result.assert_outcomes(**outcomes)
     return result
 

@@ -173,3 +173,25 @@ def test_importing_is_light() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == []
+
+
+def test_the_toolkit_has_its_names_too() -> None:
+    # In a process of its own: whatever is imported first, a name must not turn into the module of its function.
+    program = """
+import lowlevel.toolkit as toolkit
+from lowlevel.toolkit import *
+import lowlevel as web
+print([name for name in toolkit.__all__ if getattr(web, name, None) is not getattr(toolkit, name)])
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "['Match', 'Route']"
+
+
+def test_a_name_that_the_toolkit_has_not() -> None:
+    import lowlevel.toolkit as toolkit
+
+    with pytest.raises(AttributeError, match="toolkit.*nothing_like_that"):
+        _ = toolkit.nothing_like_that
+    assert "Router" in dir(toolkit)

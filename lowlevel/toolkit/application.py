@@ -11,8 +11,8 @@ from ..keys import AppState
 from ..options import check_flag
 from ..request import BaseRequest
 from ..response import StreamResponse
-from .coerce import coerce
-from .compose import Wrapper, compose
+from .coercion import coerce
+from .composition import Wrapper, compose
 from .error_handlers import ErrorHandlers
 from .lifespan import Lifespan
 from .registration import Hosts, Methods, Path

@@ -10,7 +10,7 @@ from ..exceptions import HTTPException
 from ..handlers import Handler
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
-from .coerce import respond
+from .coercion import respond
 from .invoke import as_async, check_callable
 
 __all__ = ("ErrorHandler", "ErrorHandlers")

@@ -24,7 +24,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, MultiDict
 
 import lowlevel as web
 from lowlevel.errors import NotAResponse
-from lowlevel.toolkit.coerce import coerce, respond, to_response
+from lowlevel.toolkit.coercion import coerce, respond, to_response
 from lowlevel.toolkit.streams import text_reader, text_writer
 from tests.support import Answer, Peer, request, serving
 

@@ -12,8 +12,8 @@ import pytest
 
 import lowlevel as web
 from lowlevel.protocol.content_coding import ContentCoding, load_zstd
-from lowlevel.toolkit import compression as module
-from lowlevel.toolkit.compression import compression
+from lowlevel.toolkit import compressing as module
+from lowlevel.toolkit.compressing import compression
 from tests.support import Answer, Peer, request, serving
 
 zstd: Any = load_zstd()

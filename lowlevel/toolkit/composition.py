@@ -11,7 +11,7 @@ from ..exceptions import HTTPException
 from ..handlers import AnyHandler, Handler, Middleware
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
-from .coerce import coerce, respond
+from .coercion import coerce, respond
 from .invoke import as_async, check_callable, describe, is_async, required_parameters
 
 __all__ = ("CoercingMiddleware", "Wrapper", "compose")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lowlevel as web
-from lowlevel.toolkit.compose import compose
+from lowlevel.toolkit.composition import compose
 from tests.support import Answer, Peer, request, serving
 from tests.wsframes import WSPeer, text
 

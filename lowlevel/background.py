@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from .handlers import describe_request
+
 if TYPE_CHECKING:
     from .request import BaseRequest
 
@@ -31,7 +33,7 @@ class Background:
 
     def __init__(self, request: BaseRequest) -> None:
         self.request_task = request.task
-        self.title = f"{request.method} {request.path}"
+        self.title = describe_request(request)
         self._task: asyncio.Task[Any] | None = None
         self._work: deque[tuple[Awaitable[Any], Context]] = deque()
 

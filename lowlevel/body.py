@@ -34,6 +34,9 @@ _NO_ENDS: Final[deque[int]] = deque(maxlen=0)
 # A chunk that is so large is handed out as it is.
 _PORTION: Final = 32768
 
+# Iterating over so many lines takes a millisecond or two.
+_LINES_AT_ONCE: Final = 512
+
 _T = TypeVar("_T")
 
 
@@ -98,6 +101,8 @@ class StreamReader:
     _waiter: asyncio.Future[None] | None = None
     # How far into the body the waiting read will take everything at once: no end before that matters.
     _wanted = 0
+    # How many lines were read by iteration.
+    _lines = 0
     # Replaced, never changed.
     trailers: Fields = []
     # Whether what is read is not what came, but what that was made of.
@@ -274,6 +279,11 @@ class StreamReader:
         scanned = index = 0
         tail = b""
         self._check()
+        if self._chunks:
+            # Mostly it is there, and nothing has to be copied to be searched.
+            end = self._chunks[0].find(separator, self._offset) + len(separator) - self._offset
+            if len(separator) <= end <= limit:
+                return self._take(end)
         while True:
             # Not a plain loop over the deque: the last piece may grow, and what was searched needs no second look.
             while index < len(self._chunks):
@@ -337,6 +347,10 @@ class StreamReader:
         return ReadIterator(self._read_line_or_piece, b"")
 
     async def _read_line_or_piece(self) -> bytes:
+        self._lines += 1
+        if not self._lines % _LINES_AT_ONCE:
+            # What came at once has to be read at once by nobody.
+            await asyncio.sleep(0)
         try:
             return await self.readline()
         except ValueError:

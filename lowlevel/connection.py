@@ -44,7 +44,7 @@ from .exceptions import (
     RequestPayloadError,
 )
 from .failure import failure_response
-from .handlers import describe
+from .handlers import describe, describe_kind, describe_request
 from .outlet import Outlet
 from .protocol.head import HttpVersion11, RequestHead
 from .protocol.http1 import EndOfMessage, ParserLimits, ProtocolError, RequestParser
@@ -389,7 +389,7 @@ class Connection(Outlet):
             answer = await self._send_failure(request, exc) or answer
         except asyncio.CancelledError:
             # Not raised again: the task would keep it, and with it the frame of the handler, which leads to the task.
-            self.log_debug("The handler of %s %s was cancelled", request.method, request.path)
+            self.log_debug("The handler of %s was cancelled", describe_request(request))
             self._cut(request)
         except (GeneratorExit, KeyboardInterrupt, SystemExit):
             self._cut(request)
@@ -431,7 +431,7 @@ class Connection(Outlet):
         try:
             if not isinstance(response, StreamResponse):
                 handler = describe(request._answered_by or self._handler)
-                raise NotAResponse(handler, type(response).__name__)
+                raise NotAResponse(handler, describe_kind(response))
             if isinstance(response, HTTPException) and response.status == 413:
                 self._note_too_large(request, response)
             await self._send_response(request, response)
@@ -459,7 +459,7 @@ class Connection(Outlet):
         self, request: BaseRequest, exc: NotAResponse
     ) -> StreamResponse | None:
         """The handler returned no response: its fault, and no reason to punish the client further."""
-        self._server.logger.error("For %s %s, %s", request.method, request.path, exc)
+        self._server.logger.error("For %s, %s", describe_request(request), exc)
         if self._upgraded is not None:
             self._upgraded.handler_ended(failed=False)
             return None
@@ -476,10 +476,13 @@ class Connection(Outlet):
         broken = request.content.exception()
         if isinstance(exc, ClientGone):
             self.log_debug(
-                "%s left while %s %s was answered", self.peername, request.method, request.path
+                "%s left while %s was answered", self.peername, describe_request(request)
             )
         elif isinstance(exc, NotAResponse):
-            return await self._send_nonsense(request, exc)
+            try:
+                return await self._send_nonsense(request, exc)
+            except ConnectionError:
+                return None
         elif self._upgraded is not None or self._orderly:
             self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
         elif request.writer.framing is not None:
@@ -923,7 +926,7 @@ class Connection(Outlet):
         request = self._request
         if request is None or self._upgraded is not None:
             return f"{self.peername} waits for {self._phase.value}"
-        return f"{self.peername} waits for the answer to {request.method} {request.path}"
+        return f"{self.peername} waits for the answer to {describe_request(request)}"
 
     def keep_alive(self, value: bool) -> None:
         """With False: close the connection after the present response. It cannot be taken back."""

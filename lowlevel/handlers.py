@@ -8,7 +8,14 @@ from functools import partial
 from .request import BaseRequest
 from .response import StreamResponse
 
-__all__ = ("AnyHandler", "Handler", "Middleware", "describe")
+__all__ = (
+    "AnyHandler",
+    "Handler",
+    "Middleware",
+    "describe",
+    "describe_kind",
+    "describe_request",
+)
 
 Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
 """``async (request) -> response``: a coroutine function, or anything that is called like one."""
@@ -28,3 +35,13 @@ def describe(function: object) -> str:
     if not isinstance(name, str):
         return repr(function)
     return f"{getattr(function, '__module__', None) or '?'}.{name}"
+
+
+def describe_kind(value: object) -> str:
+    """Return what a log line says of a value that is not what it should be: its type, or which class it is."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def describe_request(request: BaseRequest) -> str:
+    """Return method and path for a log line: encoded as they came, so that no client writes lines of its own."""
+    return f"{request.method} {request.rel_url.raw_path}"

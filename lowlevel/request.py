@@ -217,8 +217,11 @@ class BaseRequest(State):
             remote=old_remote if remote is None else remote,
         )
         copy.match_info, copy.prefix, copy._app = self.match_info, self.prefix, self._app
-        if rel_url is None:
-            copy._outer = self._outer
+        if rel_url is None and self._outer is not None:
+            # The URL is that of what was outside.
+            replaced = scheme is not None or host is not None
+            outer = self._outer
+            copy._outer = outer.clone(scheme=scheme, host=host) if replaced else outer
         return copy
 
     def below(self, depth: int) -> BaseRequest:
@@ -227,9 +230,13 @@ class BaseRequest(State):
         It shares everything with this one but path and prefix, what routers say of it, and the application.
         """
         target = self._message.target
-        if target[:1] != b"/":
-            self.host  # which the target tells  # noqa: B018
-            target = str(self.rel_url).encode()
+        if target[:1] != b"/" or b"#" in target:
+            self.host  # which the target may tell  # noqa: B018
+            # As routers read it: in another form, or with a fragment, the target has other slashes.
+            url = self._message.url
+            target = b"?".join(
+                part.encode() for part in (url.raw_path, url.raw_query_string) if part
+            )
         path, mark, query = target.partition(b"?")
         parts = path.split(b"/")
         if self._state is None:

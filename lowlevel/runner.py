@@ -264,17 +264,18 @@ class ServerRunner(BaseRunner):
         )
         self._web_server = web_server
         self._lifespan = lifespan
-        self._entered = AsyncExitStack()
+        self._entered: list[AbstractAsyncContextManager[Any, Any]] = []
 
     async def _make_server(self) -> Server:
         stack = AsyncExitStack()
+        lifespans = self._lifespans()
         try:
-            for lifespan in self._lifespans():
+            for lifespan in lifespans:
                 await stack.enter_async_context(lifespan)
         except BaseException:
             await stack.__aexit__(*sys.exc_info())
             raise
-        self._entered = stack
+        self._entered = lifespans
         return self._web_server
 
     def _lifespans(self) -> list[AbstractAsyncContextManager[Any, Any]]:
@@ -286,12 +287,22 @@ class ServerRunner(BaseRunner):
         return lifespans
 
     async def _cleanup_server(self) -> None:
-        loop = asyncio.get_running_loop()
+        errors: list[Exception] = []
+        while self._entered:
+            try:
+                await self._leave(self._entered.pop())
+            except Exception as exc:
+                errors.append(exc)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("cleanup", errors)
+
+    async def _leave(self, lifespan: AbstractAsyncContextManager[Any, Any]) -> None:
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(
-                max(self._deadline, loop.time() + _LIFESPAN_SECONDS)
-            ) as limit:
-                await self._entered.aclose()
+            async with asyncio.timeout_at(max(self._deadline, now + _LIFESPAN_SECONDS)) as limit:
+                await lifespan.__aexit__(None, None, None)
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from yarl import URL
 
 import lowlevel as web
 from lowlevel.background import Background
@@ -159,7 +160,7 @@ async def test_errors_are_logged_alone(work: Work, caplog: pytest.LogCaptureFixt
         assert (await peer.ask(REQUEST)).status == 200
     first, second, third = caplog.records[:3]
     assert first.name == "lowlevel.server" and first.levelno == logging.ERROR
-    assert first.getMessage() == "Error in the background work of POST /a b"
+    assert first.getMessage() == "Error in the background work of POST /a%20b"
     assert "LookupError: of the work" in (first.exc_text or "")
     assert "in fail" in (first.exc_text or "")
     assert second.getMessage() == "The background work of POST /a b was cancelled"
@@ -816,7 +817,7 @@ async def test_what_is_cancelled_before_it_begins(
 ) -> None:
     """A coroutine that was never awaited would complain."""
     task = asyncio.current_task()
-    background = Background(SimpleNamespace(task=task, method="GET", path="/"))  # type: ignore[arg-type]
+    background = Background(SimpleNamespace(task=task, method="GET", rel_url=URL("/")))  # type: ignore[arg-type]
     ended = asyncio.Event()
     background.add(work.note())
     background.start(logging.getLogger("test"), ended.set)

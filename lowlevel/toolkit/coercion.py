@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final
 
 from ..errors import NotAResponse
-from ..handlers import describe
+from ..handlers import describe, describe_kind
 from ..protocol.headers import parse_content_type
 from ..request import BaseRequest
 from ..response import Response, StreamResponse, json_response
@@ -22,7 +22,7 @@ _Fields = list[tuple[str, str]]
 _dumps: Final = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 
 # Their text is about the program, not about what it has to say.
-_SPEECHLESS: Final = (Awaitable, Iterator, ModuleType, type)
+_SPEECHLESS: Final = (Awaitable, BaseException, Iterator, ModuleType, type)
 
 
 class _Unfit(TypeError):
@@ -59,7 +59,7 @@ def respond(value: object, source: object) -> StreamResponse:
         return to_response(value)
     except _Unfit as exc:
         reason = str(exc)
-        raise NotAResponse(describe(source), type(value).__name__, reason) from None
+        raise NotAResponse(describe(source), describe_kind(value), reason) from None
     except Exception as exc:
         exc.add_note(f"The handler {describe(source)} returned this {type(value).__name__}")
         raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import NotAResponse
 from ..exceptions import HTTPException
-from ..handlers import AnyHandler, Handler, Middleware
+from ..handlers import AnyHandler, Handler, Middleware, describe_kind
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
 from .coercion import coerce, respond
@@ -70,7 +70,7 @@ def _around(handler: Handler, middleware: Any, finish: _Finish) -> Handler:
         try:
             response = await call(request, handler)
         except HTTPException as exc:
-            return _caught(exc)
+            return _caught(request, exc)
         if type(response) is not Response and not isinstance(response, StreamResponse):
             return finish(response, middleware)
         return response
@@ -95,7 +95,7 @@ def _link(handler: Handler, source: object, finish: _Finish) -> Handler:
         try:
             response = await handler(request)
         except HTTPException as exc:
-            return _caught(exc)
+            return _caught(request, exc)
         if type(response) is not Response and not isinstance(response, StreamResponse):
             return finish(response, request._answered_by or source)
         return response
@@ -104,10 +104,13 @@ def _link(handler: Handler, source: object, finish: _Finish) -> Handler:
 
 
 def _refuse(value: object, source: object) -> StreamResponse:
-    raise NotAResponse(describe(source), type(value).__name__)
+    raise NotAResponse(describe(source), describe_kind(value))
 
 
-def _caught(exc: HTTPException) -> HTTPException:
+def _caught(request: BaseRequest, exc: HTTPException) -> HTTPException:
+    if request.writer.framing is not None:
+        # Something has been sent: this is no answer any more.
+        raise exc
     # Its traceback leads to frames that lead to it: no cycle.
     exc.__traceback__ = None
     return exc

@@ -51,6 +51,8 @@ class ErrorHandlers:
 
     def __init__(self, handlers: Mapping[type[Exception], ErrorHandler] | None = None) -> None:
         self._handlers: dict[type[Exception], ErrorHandler] = {}
+        if handlers is not None and not isinstance(handlers, Mapping):
+            raise TypeError(f"handlers must be a mapping, not {type(handlers).__name__}")
         for kind, function in (handlers or {}).items():
             self.on(kind)(function)
 

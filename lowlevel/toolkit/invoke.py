@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 from ..handlers import describe
 
-__all__ = ("as_async", "check_callable", "describe", "is_async", "required_parameters")
+__all__ = ("as_async", "check_callable", "describe", "is_async", "required_parameters", "takes")
 
 _P = ParamSpec("_P")
 
@@ -40,10 +40,29 @@ def as_async(function: Callable[_P, Any]) -> Callable[_P, Awaitable[Any]]:
 
     @wraps(function)
     async def call(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-        result = await asyncio.to_thread(function, *args, **kwargs)
+        result = await asyncio.to_thread(_run, function, *args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
     return call
+
+
+def _run(function: Callable[_P, Any], /, *args: _P.args, **kwargs: _P.kwargs) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as exc:
+        # Before Python 3.12 no future takes it, and who awaits the thread would wait for ever.
+        raise RuntimeError(f"{describe(function)} raised StopIteration") from exc
+
+
+def takes(function: Callable[..., object], count: int) -> bool:
+    """Whether it can be called with so many positional arguments; True if it does not tell."""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except ValueError:  # some that are written in C
+        return True
+    return True
 
 
 def check_callable(what: str, function: object) -> None:

@@ -14,7 +14,7 @@ from ..options import check_flag
 from .invoke import describe
 from .registry import Registry
 
-__all__ = ("Lifespan",)
+__all__ = ("Callback", "Lifespan")
 
 _LOGGER: Final = logging.getLogger("lowlevel.server")
 
@@ -80,6 +80,11 @@ class Lifespan:
         )
 
     @property
+    def started(self) -> bool:
+        """Whether the start-up is over, and the end has not come."""
+        return self._started
+
+    @property
     def app(self) -> Any:
         """The application it belongs to, None without one.
 
@@ -118,6 +123,8 @@ class Lifespan:
             for callback in self.on_startup:
                 self._note(await _failure(self._call(callback)))
             for manager in self._chained:
+                if isinstance(manager, Lifespan) and manager._entered is not None:
+                    continue  # of an application that is mounted in two others
                 failure = await _failure(manager.__aenter__())
                 if failure is None:
                     self._entered.append(manager)

@@ -12,13 +12,12 @@ into it too, so ``/caf%C3%A9`` and ``/café`` are one pattern. In values of vari
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
-from uuid import UUID
+
+from .converters import ONE_SEGMENT, Converter, find_converter
 
 __all__ = ("Pattern", "normalise", "parse_mount", "parse_pattern")
 
@@ -40,87 +39,13 @@ def _normalise_segment(segment: str) -> str:
         return segment
 
 
-# Converters.
-
-
-class _Converter(NamedTuple):
-    regex: str
-    convert: Callable[[str], Any] | None = None
-    spans: bool = False
-    """Whether what it matches may go on behind a slash."""
-
-
-def _to_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"too large for a float: {text}")
-    return value
-
-
-_ONE_SEGMENT: Final = "[^/]+"
-
-# Python's own float() and int() take more: signs, underscores, blanks, other digits, nan.
-_CONVERTERS: Final = {
-    "str": _Converter(_ONE_SEGMENT),
-    "int": _Converter("-?[0-9]+", int),
-    "float": _Converter(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", _to_float),
-    "uuid": _Converter("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", UUID),
-    "datetime": _Converter(_ONE_SEGMENT, datetime.fromisoformat),
-    "path": _Converter("(?s:.*)", spans=True),
-}
-
-
-def _datetime_converter(format: str) -> _Converter:
-    moment = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
-    try:
-        datetime.strptime(moment.strftime(format), format)
-    except (ValueError, re.error) as exc:
-        raise ValueError(f"{format!r} is no format of a datetime: {exc}") from None
-    slashes = format.count("/")
-    regex = "/".join([_ONE_SEGMENT] * (slashes + 1))
-    return _Converter(regex, lambda text: datetime.strptime(text, format), spans=slashes > 0)
-
-
-# A regular expression that surely matches no slash: letters, digits, classes of them, groups, repetitions.
-_SLASHLESS: Final = re.compile(
-    r"(?: \\[dw] | \w | - | \[ (?: \\[dw] | \w-\w | \w | [.] )+ -? \] | \(\?: | [()|*+?] | \{[0-9,]+\} )+",
-    re.VERBOSE | re.ASCII,
-)
-_WORD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _converter(text: str) -> _Converter:
-    """Return what follows the first colon of a variable."""
-    if not text or text == "datetime:":
-        raise ValueError("there is nothing behind the colon")
-    word, colon, argument = text.partition(":")
-    if word in _CONVERTERS:
-        if not colon:
-            return _CONVERTERS[word]
-        if word != "datetime":
-            raise ValueError(f"the converter {word} takes no argument")
-        return _datetime_converter(argument)
-    if _WORD.fullmatch(word) and (colon or word == text):
-        known = ", ".join(_CONVERTERS)
-        raise ValueError(f"{word!r} is no converter: these are {known}, and regular expressions")
-    try:
-        groups = re.compile(text).groupindex
-    except re.error as exc:
-        raise ValueError(
-            f"{text!r} is neither a converter nor a regular expression: {exc}"
-        ) from None
-    if groups:
-        raise ValueError(f"{text!r}: the name of the variable is the only name there can be")
-    return _Converter(text, spans=_SLASHLESS.fullmatch(text) is None)
-
-
-# Patterns.
-
-
 class _Variable(NamedTuple):
     name: str
     kind: str
-    converter: _Converter
+    converter: Converter
+
+
+_Piece = str | _Variable
 
 
 class Pattern:
@@ -139,8 +64,10 @@ class Pattern:
     def __init__(
         self,
         regex: re.Pattern[str],
-        converters: dict[str, Callable[[str], Any]],
         *,
+        converters: Iterable[tuple[str, Callable[[str], Any]]] = (),
+        splitters: Iterable[_Splitter] = (),
+        longest: int | None = None,
         literal: str | None = None,
         key: object = None,
         steps: tuple[tuple[str, bool], ...] = (),
@@ -148,20 +75,27 @@ class Pattern:
         parent: str | None = None,
     ) -> None:
         self._fullmatch = regex.fullmatch
-        self.parent = parent
-        self.name = next(iter(regex.groupindex), "")
-        self._converters = tuple(converters.items())
+        self._converters = tuple(converters)
+        self._splitters = tuple(splitters)
+        self._longest = longest
         self.literal = literal
         self.key = (regex.pattern, regex.flags) if key is None else key
         self.steps = steps
         self.spans = spans
+        self.parent = parent
+        self.name = next(iter(regex.groupindex), "")
 
     def match(self, path: str) -> dict[str, Any] | None:
         """Return the values that a path in normal form has for the variables; None if it does not match."""
+        if self._longest is not None and self._is_too_long(path, self._longest):
+            return None
         found = self._fullmatch(path)
         if found is None:
             return None
         values: dict[str, Any] = found.groupdict()
+        for splitter in self._splitters:
+            if not splitter.split(values):
+                return None
         if _SLASH in path:
             for name, text in values.items():
                 if text is not None:
@@ -173,6 +107,46 @@ class Pattern:
             except ValueError:
                 return None
         return values
+
+    def _is_too_long(self, path: str, longest: int) -> bool:
+        if len(path) <= longest:
+            return False
+        return self.spans or max(map(len, path.split("/"))) > longest
+
+
+class _Splitter(NamedTuple):
+    """Takes a segment of text and variables apart, which all match any text but none.
+
+    A regular expression would try all the ways to do that; this finds the one that it would find, at once.
+    """
+
+    texts: tuple[str, ...]
+    """What stands in front of the variables, and behind the last."""
+
+    names: tuple[str, ...]
+
+    def split(self, values: dict[str, Any]) -> bool:
+        """Set the variables, of which the first is the whole segment up to now; False if it does not match."""
+        segment = values[self.names[0]]
+        first, *between, last = self.texts
+        start, end = len(first), len(segment) - len(last)
+        if end <= start or not segment.startswith(first) or not segment.endswith(last):
+            return False
+        for text, name in zip(reversed(between), reversed(self.names[1:]), strict=True):
+            # Neither the variable behind it nor the one in front is empty.
+            place = segment.rfind(text, start + 1, end - 1)
+            if place < 0:
+                return False
+            values[name] = segment[place + len(text) : end]
+            end = place
+        values[self.names[0]] = segment[start:end]
+        return True
+
+
+# How long a segment may be - or a path, if several variables may match slashes - in which so many variables meet: a
+# regular expression needs steps like the length to the power of their number.
+_LONGEST: Final = {2: 1400, 3: 180}
+_LONGEST_OF_MORE: Final = 70
 
 
 def parse_pattern(path: str | re.Pattern[str], *, trim: bool = False) -> Pattern:
@@ -188,7 +162,7 @@ def parse_pattern(path: str | re.Pattern[str], *, trim: bool = False) -> Pattern
     if isinstance(path, re.Pattern):
         if not isinstance(path.pattern, str):
             raise TypeError("a regular expression for paths must be one of str, not of bytes")
-        return Pattern(path, {})
+        return Pattern(path)
     if not isinstance(path, str):
         raise TypeError(f"a path must be a str or a compiled regular expression, not {path!r}")
     if not path.startswith("/"):
@@ -197,30 +171,94 @@ def parse_pattern(path: str | re.Pattern[str], *, trim: bool = False) -> Pattern
     if trim and isinstance(pieces[-1], str):
         pieces[-1] = pieces[-1].rstrip("/")
     variables = [piece for piece in pieces if isinstance(piece, _Variable)]
+    if not variables:
+        literal = "".join(map(str, pieces))
+        return Pattern(re.compile(re.escape(literal)), literal=literal, key=(literal,))
     names = [variable.name for variable in variables]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"the variable {name!r} is there twice")
-    converters = {
-        name: converter.convert for name, _, converter in variables if converter.convert is not None
-    }
+    segments = _segments(pieces)
+    splitters = {n: _splitter(segment) for n, segment in enumerate(segments) if _is_plain(segment)}
+    regex = "/".join(
+        f"(?P<{splitters[n].names[0]}>{ONE_SEGMENT})"
+        if n in splitters
+        else "".join(map(_regex, segment))
+        for n, segment in enumerate(segments)
+    )
     try:
-        regex = re.compile("".join(map(_regex, pieces)))
+        compiled = re.compile(regex)
     except re.error as exc:  # what was valid alone need not be so beside others
         raise ValueError(f"it is no regular expression: {exc}") from None
-    steps, spans = _steps(pieces)
+    spanning = [n for n, segment in enumerate(segments) if any(map(_spans, segment))]
     return Pattern(
-        regex,
-        converters,
-        literal=None if variables else "".join(map(str, pieces)),
+        compiled,
+        converters=[
+            (name, converter.convert)
+            for name, _, converter in variables
+            if converter.convert is not None
+        ],
+        splitters=splitters.values(),
+        longest=_longest([segment for n, segment in enumerate(segments) if n not in splitters]),
         key=tuple(piece if isinstance(piece, str) else (piece.kind,) for piece in pieces),
-        steps=steps,
-        spans=spans,
+        steps=tuple(map(_step, segments[1 : spanning[0] if spanning else None])),
+        spans=bool(spanning),
         parent=_parent(pieces),
     )
 
 
-def _parent(pieces: list[str | _Variable]) -> str | None:
+def _segments(pieces: list[_Piece]) -> list[list[_Piece]]:
+    """Return the text and the variables of each segment; the first one is what is in front of the first slash."""
+    segments: list[list[_Piece]] = [[]]
+    for piece in pieces:
+        if isinstance(piece, _Variable):
+            segments[-1].append(piece)
+            continue
+        for n, text in enumerate(piece.split("/")):
+            if n:
+                segments.append([])
+            if text:
+                segments[-1].append(text)
+    return segments
+
+
+def _spans(piece: _Piece) -> bool:
+    return isinstance(piece, _Variable) and piece.converter.spans
+
+
+def _step(segment: list[_Piece]) -> tuple[str, bool]:
+    """Return the text that a segment is, or else begins with."""
+    if all(isinstance(piece, str) for piece in segment):
+        return "".join(map(str, segment)), True
+    return segment[0] if isinstance(segment[0], str) else "", False
+
+
+def _is_plain(segment: list[_Piece]) -> bool:
+    """Whether a segment has several variables, and none that is converted."""
+    kinds = [piece.kind for piece in segment if isinstance(piece, _Variable)]
+    return len(kinds) > 1 and set(kinds) == {"str"}
+
+
+def _splitter(segment: list[_Piece]) -> _Splitter:
+    texts, names = [""], []
+    for piece in segment:
+        if isinstance(piece, _Variable):
+            names.append(piece.name)
+            texts.append("")
+        else:
+            texts[-1] += piece
+    return _Splitter(tuple(texts), tuple(names))
+
+
+def _longest(segments: list[list[_Piece]]) -> int | None:
+    """Return how long a segment may be, or a path that may go on, for a regular expression not to take too long."""
+    counts = [sum(isinstance(piece, _Variable) for piece in segment) for segment in segments]
+    spanning = sum(_spans(piece) for segment in segments for piece in segment)
+    count = max(counts) if not spanning else spanning + max(counts) - 1
+    return None if count < 2 else _LONGEST.get(count, _LONGEST_OF_MORE)
+
+
+def _parent(pieces: list[_Piece]) -> str | None:
     """Return the text in front of a segment that is a variable and all that is left."""
     if len(pieces) == 2:
         text, variable = pieces
@@ -241,10 +279,10 @@ def parse_mount(prefix: str) -> Pattern:
     if literal is None:
         raise ValueError("the prefix of a mount has no variables")
     steps = tuple((name, True) for name in literal.split("/")[1:])
-    return Pattern(re.compile(re.escape(literal) + "(?s:/.*)?"), {}, key=literal, steps=steps)
+    return Pattern(re.compile(re.escape(literal) + "(?s:/.*)?"), key=literal, steps=steps)
 
 
-def _pieces(path: str) -> Iterator[str | _Variable]:
+def _pieces(path: str) -> Iterator[_Piece]:
     """Take a pattern apart: text in normal form, and variables."""
     position = 0
     while position < len(path):
@@ -252,6 +290,8 @@ def _pieces(path: str) -> Iterator[str | _Variable]:
         text = path[position:] if start < 0 else path[position:start]
         if "}" in text:
             raise ValueError("there is a closing brace too many")
+        if "?" in text or "#" in text:
+            raise ValueError("a path ends in front of a question mark or a number sign")
         if text:
             yield normalise(text)
         if start < 0:
@@ -261,7 +301,7 @@ def _pieces(path: str) -> Iterator[str | _Variable]:
         if not (name.isidentifier() and name.isascii()):
             raise ValueError(f"{name!r} is no name of a variable")
         kind = rest if colon else "str"
-        yield _Variable(name, kind, _converter(kind))
+        yield _Variable(name, kind, find_converter(kind))
         position = end + 1
 
 
@@ -277,27 +317,7 @@ def _closing_brace(path: str, start: int) -> int:
     raise ValueError("a brace is not closed")
 
 
-def _regex(piece: str | _Variable) -> str:
+def _regex(piece: _Piece) -> str:
     if isinstance(piece, str):
         return re.escape(piece)
     return f"(?P<{piece.name}>{piece.converter.regex})"
-
-
-def _steps(pieces: list[str | _Variable]) -> tuple[tuple[tuple[str, bool], ...], bool]:
-    """Return the segments that a path begins with, and whether it may go on behind them."""
-    steps: list[tuple[str, bool]] = []
-    text, whole = "", True
-    for piece in pieces:
-        if isinstance(piece, _Variable):
-            if piece.converter.spans:
-                return tuple(steps[1:]), True
-            whole = False
-            continue
-        first, *more = piece.split("/")
-        if whole:
-            text += first
-        for segment in more:
-            steps.append((text, whole))
-            text, whole = segment, True
-    steps.append((text, whole))
-    return tuple(steps[1:]), False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from ..handlers import AnyHandler
@@ -115,11 +115,13 @@ class Registration(ABC):
         The decorator returns the handler unchanged. Raises as add_route() does; without a path, TypeError.
         """
         _check_paths(paths)
-        listed = methods if methods is None or isinstance(methods, str) else tuple(methods)
+        # Several paths, but what is given may be there to be read only once.
+        listed = tuple(methods) if isinstance(methods, Iterator) else methods
+        named = tuple(hosts) if isinstance(hosts, Iterator) else hosts
 
         def register(handler: _F) -> _F:
             for path in paths:
-                self.add_route(listed, path, handler, hosts=hosts, allow_head=allow_head)
+                self.add_route(listed, path, handler, hosts=named, allow_head=allow_head)
             return handler
 
         return register
@@ -155,10 +157,11 @@ class Registration(ABC):
     def websocket(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
         """Return a decorator that registers a WebSocket handler for one path or several, as add_websocket() does."""
         _check_paths(paths)
+        named = tuple(hosts) if isinstance(hosts, Iterator) else hosts
 
         def register(handler: _F) -> _F:
             for path in paths:
-                self.add_websocket(path, handler, hosts=hosts)
+                self.add_websocket(path, handler, hosts=named)
             return handler
 
         return register

@@ -8,7 +8,7 @@ left over is 404, or 405 with the methods that would do; or it is for the fallba
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ from ..protocol.headers import is_token
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
 from ..upgrade_required import upgrade_required
-from .invoke import check_callable, describe
+from .invoke import check_callable, describe, takes
 from .method_not_allowed import method_not_allowed
 from .patterns import Pattern, normalise, parse_mount, parse_pattern
 from .registration import Hosts, Methods, Path, Registration
@@ -31,6 +31,8 @@ __all__ = ("Match", "Route", "Router")
 
 # Numbers, since looking for bytes in bytes takes ten times as long.
 _PERCENT, _QUERY, _FRAGMENT = b"%?#"
+
+_HOST: Final = re.compile(r"[a-z0-9._:-]+")
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -80,12 +82,22 @@ class Router(Registration):
         self._plain: dict[bytes, dict[str, Entry]] = {}
         self._trim = check_flag("trim_last_slash", trim_last_slash)
         self._fallback: Entry | None = None
-        if fallback is not None:
-            check_callable("fallback", fallback)
-            self._fallback = Entry(Route("", fallback, ("*",)), parse_mount("/"), 0)
+        self.fallback = fallback
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._table.entries)} routes>"
+
+    @property
+    def fallback(self) -> Callable[..., object] | None:
+        """The handler for requests that no route is for, None without one. It can be set."""
+        return None if self._fallback is None else self._fallback.route.handler
+
+    @fallback.setter
+    def fallback(self, handler: AnyHandler | None) -> None:
+        self._fallback = None
+        if handler is not None:
+            check_callable("fallback", handler)
+            self._fallback = Entry(Route("", handler, ("*",)), parse_mount("/"), 0)
 
     # Registration.
 
@@ -121,6 +133,8 @@ class Router(Registration):
 
     def _add(self, route: Route, pattern: Pattern, heads: bool = False) -> None:
         check_callable("the handler", route.handler)
+        if not takes(route.handler, 1) and not (route.websocket and takes(route.handler, 2)):
+            raise TypeError(f"the handler must take a request: {describe(route.handler)}")
         entry = Entry(route, pattern, len(self._table.entries), heads)
         rivals = self._by_key.setdefault(entry.key, [])
         for rival in rivals:
@@ -201,14 +215,16 @@ class Router(Registration):
         target = message.target
         if _QUERY in target:
             target = target[: target.index(_QUERY)]
-        methods = self._plain.get(target)
+        # A handshake is for the routes of WebSockets first, wherever they are.
+        plain = message.offer is None
+        methods = self._plain.get(target) if plain else None
         if methods is not None:
             entry = methods.get(message.method) or methods.get("*")
             if entry is not None:
                 if request.match_info:
                     request.match_info = _NOTHING
                 return entry
-        elif message.offer is None and _PERCENT not in target and self._table.plain:
+        elif plain and _PERCENT not in target and self._table.plain:
             entry = self._look_further(request, message.method, target)
             if entry is not None:
                 return entry
@@ -307,14 +323,10 @@ def _naming(path: object) -> Iterator[None]:
 def _check_methods(methods: Methods) -> tuple[str, ...]:
     if methods is None or methods == "*":
         return ("*",)
-    names = [methods] if isinstance(methods, str) else list(methods)
+    names = _listed("methods", methods)
     for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"methods must be str, not {name!r}")
         if not is_token(name):
-            raise ValueError(f"{name!r} is no method")
-    if not names:
-        raise ValueError("methods: none are given")
+            raise ValueError(f"methods: {name!r} is none")
     upper = {name.upper() for name in names}
     return ("*",) if "*" in upper else tuple(sorted(upper))
 
@@ -322,13 +334,26 @@ def _check_methods(methods: Methods) -> tuple[str, ...]:
 def _check_hosts(hosts: Hosts) -> tuple[str, ...] | None:
     if hosts is None:
         return None
-    names = [hosts] if isinstance(hosts, str) else list(hosts)
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"hosts must be str, not {name!r}")
-    if not names:
-        raise ValueError("hosts: none are given")
-    return tuple(sorted({_host_name(name) for name in names}))
+    names: set[str] = set()
+    for host in _listed("hosts", hosts):
+        # As clients send it.
+        name = _host_name(host if host.isascii() else host.encode("idna").decode())
+        if not _HOST.fullmatch(name):
+            raise ValueError(f"hosts: {host!r} is no name of a host")
+        names.add(name)
+    return tuple(sorted(names))
+
+
+def _listed(name: str, values: str | Iterable[str]) -> list[str]:
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a str or several, not {values!r}")
+    listed = [values] if isinstance(values, str) else list(values)
+    for value in listed:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be str, not {value!r}")
+    if not listed:
+        raise ValueError(f"{name}: none are given")
+    return listed
 
 
 def _host_name(host: str) -> str:

@@ -225,7 +225,7 @@ class _Node:
         if child is not None:
             yield child
         for length in self.lengths:
-            child = self.prefixes.get(segment[:length])
+            child = self.prefixes.get(segment[:length]) if length <= len(segment) else None
             if child is not None:
                 yield child
 

@@ -424,7 +424,8 @@ def test_the_rest_is_a_type_error(value: object, reason: str) -> None:
         respond(value, test_the_rest_is_a_type_error)
     text = str(caught.value)
     assert text.startswith(f"the handler {__name__}.test_the_rest_is_a_type_error returned ")
-    assert f"returned {type(value).__name__}, not a response" in text
+    kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    assert f"returned {kind}, not a response" in text
     assert text.endswith("not a response") or ": " in text
 
 

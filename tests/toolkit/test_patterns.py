@@ -544,7 +544,7 @@ def test_text_matches_itself(text: str) -> None:
     encoded = quote(text, safe="")
     every = "".join(f"%{byte:02x}" for byte in text.encode())
     patterns = [encoded, every]
-    if not set("{}%/") & set(text):
+    if not set("{}%/?#") & set(text):
         patterns.append(text)
     for pattern in patterns:
         for path in (encoded, every):

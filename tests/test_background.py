@@ -163,7 +163,7 @@ async def test_errors_are_logged_alone(work: Work, caplog: pytest.LogCaptureFixt
     assert first.getMessage() == "Error in the background work of POST /a%20b"
     assert "LookupError: of the work" in (first.exc_text or "")
     assert "in fail" in (first.exc_text or "")
-    assert second.getMessage() == "The background work of POST /a b was cancelled"
+    assert second.getMessage() == "The background work of POST /a%20b was cancelled"
     assert "Unusual: of the work" in (third.exc_text or "")
 
 

@@ -190,18 +190,33 @@ class TestClient:
         """
         if self._session is not None:
             return
-        if not self._server.started:
-            await self._server.start_server()
-            self._started_server = True
+        # First of all: bad options are told when nothing has to be undone.
+        session = self._make_session()
+        try:
+            if not self._server.started:
+                await self._server.start_server()
+                self._started_server = True
+        except BaseException:
+            await session.close()
+            raise
+        self._session = session
+
+    def _make_session(self) -> aiohttp.ClientSession:
         # A jar without cookies is false.
         jar = aiohttp.CookieJar(unsafe=True) if self._cookie_jar is None else self._cookie_jar
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._ssl),
+        # A test may open any number of streams and WebSockets: another would wait for one to end.
+        connector = aiohttp.TCPConnector(ssl=self._ssl, limit=0)
+        session = aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=jar,
             cookies=self._cookies,
             headers=self._headers,
             timeout=self._timeout,
         )
+        # A test asks once: what the server drops is an error, and no GET goes out again behind our back, least of all
+        # to a server that is being closed. aiohttp's own test client has no other way.
+        session._retry_connection = False
+        return session
 
     async def close(self) -> None:
         """Close what is open: responses, WebSockets, the session, then the server if this client has started it.
@@ -213,8 +228,7 @@ class TestClient:
         """
         async with AsyncExitStack() as stack:
             if self._started_server:
-                self._started_server = False
-                stack.push_async_callback(self._server.close)
+                stack.push_async_callback(self._close_server)
             if self._session is not None:
                 stack.push_async_callback(self._session.close)
                 self._session = None
@@ -222,6 +236,13 @@ class TestClient:
                 response.close()
             stack.push_async_callback(_close_websockets, self._websockets)
             self._responses, self._websockets = [], []
+
+    async def _close_server(self) -> None:
+        try:
+            await self._server.close()
+        finally:
+            # Still up if that was cancelled: close() may be called again.
+            self._started_server = self._server.started
 
     # --- Requests
 

@@ -82,9 +82,10 @@ class Answer:
         self.head = head
         self.body = body
         line, *fields = head.decode("latin-1").split("\r\n")
-        self.version, status, *reason = line.split(" ", 2)
+        self.version, status, self.reason = (*line.split(" ", 2), "", "")[:3]
+        if not (status.isascii() and status.isdigit()):
+            raise ValueError(f"no status line: {line[:_SHOWN]!r}")
         self.status = int(status)
-        self.reason = reason[0] if reason else ""
         self.headers = _fields(fields)
         self.trailers: dict[str, list[str]] = {}
 
@@ -159,6 +160,8 @@ class Peer:
             OSError: Nobody listens there. TimeoutError, an OSError too, when the deadline passed.
         """
         check_count("limit", limit, 1)
+        if server_hostname is not None and ssl is None:
+            raise ValueError("server_hostname is for TLS: it needs ssl")
         try:
             async with asyncio.timeout(check_seconds("deadline", deadline)) as waiting:
                 sock = None if reading else await _open_socket(host, port)
@@ -191,8 +194,10 @@ class Peer:
             ConnectionError: The server has closed the connection.
             TimeoutError: The server does not read.
         """
-        self.writer.write(data)
         async with self._awaiting(f"the server to take {len(data)} bytes"):
+            if self.writer.is_closing():  # uvloop would raise RuntimeError
+                raise self.reader.exception() or ConnectionResetError("the server has closed")
+            self.writer.write(data)
             await self.writer.drain()
 
     async def send_split(self, data: bytes) -> int:
@@ -231,11 +236,20 @@ class Peer:
         return self.writer.is_closing() or _ended(self.reader)
 
     def finish(self) -> None:
-        """Send FIN and go on reading: the connection is half-closed. Not possible with TLS: NotImplementedError."""
-        self.writer.write_eof()
+        """Send FIN and go on reading: the connection is half-closed. Not possible with TLS: NotImplementedError.
+
+        Nothing happens if the connection has ended.
+        """
+        if not self.writer.is_closing():
+            self.writer.write_eof()
 
     def reset(self) -> None:
-        """Leave with RST, as a client does that crashed; what is not yet sent is lost."""
+        """Leave with RST, as a client does that crashed; what is not yet sent is lost.
+
+        Nothing happens if the connection has ended.
+        """
+        if self.writer.is_closing():
+            return
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -250,7 +264,9 @@ class Peer:
     def start_reading(self) -> None:
         """Take what the server sends, after ``reading=False`` or ``stop_reading``."""
         self._reading = True
-        self._transport.resume_reading()
+        # A stream that is full goes on by itself, when it is read.
+        if not getattr(self.reader, "_paused", False):
+            self._transport.resume_reading()
 
     async def read_exactly(self, count: int) -> bytes:
         """Read ``count`` bytes."""
@@ -285,9 +301,11 @@ class Peer:
         answer = Answer(await self.read_head(), b"")
         if method == "HEAD" or answer.status in (204, 304) or answer.status < 200:
             return answer
+        if method == "CONNECT" and answer.status < 300:
+            return answer
         body = bytearray()
         what = f"the body of a response with status {answer.status}"
-        if "chunked" in (answer.header("transfer-encoding") or ""):
+        if "chunked" in (answer.header("transfer-encoding") or "").lower():
             async with self._awaiting(what, body):
                 await self._read_chunks(answer, body)
         elif answer.header("content-length") is not None:
@@ -334,9 +352,12 @@ class Peer:
             raise TimeoutError(
                 f"waited {self.deadline:g} s for {what}; {self._came(taken)}"
             ) from exc
-        except (asyncio.IncompleteReadError, ConnectionError) as exc:
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as exc:
             exc.add_note(f"It waited for {what}; {self._came(taken)}")
             raise
+        finally:
+            if not self._reading:
+                self._transport.pause_reading()  # the stream resumes when it has room
 
     def _came(self, taken: bytes | bytearray) -> str:
         # The stream has no other way to look without taking.

@@ -169,6 +169,80 @@ async def test_a_websocket_that_nobody_answers_does_not_hold_the_end_up() -> Non
     assert stopped.is_set()
 
 
+async def test_it_asks_once() -> None:
+    """What the server drops is an error, and not asked again."""
+
+    async def drop(request: web.BaseRequest) -> web.Response:
+        methods.append(request.method)
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    methods: list[str] = []
+    async with TestClient(drop) as client:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await client.get("/")
+    assert methods == ["GET"]
+
+
+async def test_a_request_that_is_still_under_way() -> None:
+    async def slow(request: web.BaseRequest) -> web.Response:
+        begun.set()
+        await begin_to_end.wait()
+        return web.Response()
+
+    begun, begin_to_end = asyncio.Event(), asyncio.Event()
+    async with TestClient(slow) as client:
+        task = asyncio.create_task(client.get("/"))
+        async with asyncio.timeout(DEADLINE):
+            await begun.wait()
+        asyncio.get_running_loop().call_soon(begin_to_end.set)
+    with pytest.raises(aiohttp.ClientError):
+        await task
+
+
+async def test_any_number_may_be_open() -> None:
+    @web.websocket
+    async def listen(request: web.BaseRequest, ws: web.WebSocketResponse) -> None:
+        async for _ in ws:
+            pass
+
+    async with TestClient(listen, timeout=5) as client:
+        for _ in range(101):
+            await client.ws_connect("/")
+
+
+async def test_options_that_aiohttp_refuses_leave_nothing_open() -> None:
+    client = TestClient(hello, ssl=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="ssl"):
+        await client.start_server()
+    assert not client.server.started
+
+
+async def test_a_close_that_was_cancelled_can_go_on() -> None:
+    async def slow(request: web.BaseRequest) -> web.Response:
+        begun.set()
+        await end.wait()
+        return web.Response()
+
+    begun, end = asyncio.Event(), asyncio.Event()
+    client = TestClient(slow)
+    await client.start_server()
+    async with client.peer() as peer:
+        await peer.send(request_bytes())
+        async with asyncio.timeout(DEADLINE):
+            await begun.wait()
+        closing = asyncio.create_task(client.close())
+        await until(lambda: client.server.server.closing, "the beginning of the end")
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert client.server.started
+        end.set()
+        await client.close()
+        assert not client.server.started
+
+
 async def test_it_remembers_only_what_is_open() -> None:
     async with TestClient(hello) as client:
         for _ in range(10):

@@ -47,6 +47,11 @@ async def talking(talk: Talk, **options: Any) -> AsyncIterator[int]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def say(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(data)
+    await writer.drain()
+
+
 @asynccontextmanager
 async def saying(data: bytes, then: Talk | None = None) -> AsyncIterator[Peer]:
     """A peer whose server says this at once, whatever it is asked."""
@@ -134,7 +139,7 @@ def test_answer() -> None:
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 OK 200\r\n\r\n"])
 def test_what_is_no_head(head: bytes) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no status line"):
         Answer(head, b"")
 
 
@@ -167,6 +172,13 @@ async def test_answers_without_body(method: str, status: int) -> None:
     async with saying(b"HTTP/1.1 %d X\r\nContent-Length: 3\r\n\r\nabc" % status) as peer:
         assert (await peer.answer(method)).body == b""
         assert await peer.read_eof() == b"abc"
+
+
+async def test_a_tunnel_has_no_body() -> None:
+    async with saying(b"HTTP/1.1 200 OK\r\n\r\nhello") as peer:
+        answer = await peer.ask(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        assert (answer.status, answer.body) == (200, b"")
+        assert await peer.read_exactly(5) == b"hello"
 
 
 async def test_ask_knows_the_method() -> None:
@@ -284,6 +296,27 @@ async def test_reset() -> None:
         assert not recorder.eof
 
 
+async def test_a_connection_that_has_ended() -> None:
+    """On every event loop: bytes are refused, and the rest is as good as done."""
+
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        writer.transport.abort()
+
+    async with talking(leave) as port, Peer.connect(port) as peer:
+        with pytest.raises(ConnectionResetError):
+            await peer.read_eof()
+        with pytest.raises(ConnectionResetError):
+            await peer.send(b"x")
+        assert await peer.send_split(b"xy") == 0
+        peer.reset()
+        peer.finish()
+        peer.stop_reading()
+        peer.start_reading()
+
+
 async def test_leaving_closes() -> None:
     async with recording() as (recorder, port):
         async with Peer.connect(port):
@@ -342,6 +375,34 @@ async def test_stop_reading_in_between() -> None:
             await peer.read_exactly(3)
         peer.start_reading()
         assert await peer.read_exactly(3) == b"two"
+
+
+async def test_what_is_there_is_read_and_no_more() -> None:
+    async with recording() as (recorder, port), Peer.connect(port, limit=10, deadline=0.05) as peer:
+        await peer.send(b"x")
+        await until(lambda: recorder.pieces, "a byte")
+        recorder.transport.write(b"one")
+        await until(lambda: not peer.reader.at_eof() and "one" in peer._came(b""), "three bytes")
+        recorder.transport.write(b"y" * MUCH)
+        # The stream is full, and has paused the transport by itself.
+        await until(lambda: "yyy" in peer._came(b""), "much")
+        peer.stop_reading()
+        await peer.read_exactly(len(peer.reader._buffer))  # type: ignore[attr-defined]
+        with pytest.raises(TimeoutError, match="nothing came; it does not read"):
+            await peer.read_exactly(1)
+        assert recorder.transport.get_write_buffer_size() > 0
+
+
+async def test_reading_again_keeps_to_the_limit() -> None:
+    async with recording() as (recorder, port), Peer.connect(port, limit=10) as peer:
+        await peer.send(b"x")
+        await until(lambda: recorder.pieces, "a byte")
+        recorder.transport.write(b"y" * MUCH)
+        await until(lambda: "yyy" in peer._came(b""), "much")
+        peer.stop_reading()
+        peer.start_reading()
+        assert not peer.writer.transport.is_reading()  # type: ignore[attr-defined]
+        assert await peer.read_exactly(MUCH) == b"y" * MUCH
 
 
 async def test_a_peer_that_does_not_read_finds_its_server_by_name() -> None:
@@ -449,6 +510,17 @@ async def test_a_server_that_closes_too_early(
     assert f"It waited for {what}; " in caught.value.__notes__[0]
 
 
+async def test_a_head_that_is_too_long() -> None:
+    head = b"HTTP/1.1 200 OK\r\n" + b"x" * 500
+    async with (
+        talking(lambda _, writer: say(writer, head)) as port,
+        Peer.connect(port, limit=100) as peer,
+    ):
+        with pytest.raises(asyncio.LimitOverrunError) as raised:
+            await peer.read_head()
+        assert "the head of a response; so far came" in raised.value.__notes__[0]
+
+
 async def test_a_server_that_resets() -> None:
     async with recording() as (recorder, port), Peer.connect(port) as peer:
         await peer.send(b"x")
@@ -548,6 +620,7 @@ async def test_subclasses() -> None:
         ({"deadline": -1}, ValueError, "deadline"),
         ({"deadline": "1"}, TypeError, "deadline"),
         ({"limit": 0}, ValueError, "limit"),
+        ({"server_hostname": "a.test", "reading": False}, ValueError, "server_hostname"),
     ],
 )
 async def test_bad_options(options: dict[str, Any], error: type[Exception], name: str) -> None:

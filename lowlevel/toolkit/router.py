@@ -242,21 +242,22 @@ class Router(Registration):
 
     def _look_further(self, request: BaseRequest, method: str, target: bytes) -> Entry | None:
         """Find an entry with variables if that is simple: if nothing but its path and its method matters."""
-        if _FRAGMENT in target or not target.startswith(b"/"):
+        if _FRAGMENT in target:
             return None
-        parent, _, last = target.rpartition(b"/")
-        entries = self._table.parents.get(parent)
-        path = None
+        parent, slash, last = target.rpartition(b"/")
+        entries = self._table.parents.get(parent) if slash else None
+        known = entries is not None
         if entries is None:
-            path = target.decode()
-            entries = self._table.dynamic(path)
+            if not target.startswith(b"/"):
+                return None
+            entries = self._table.dynamic(target.decode())
         for entry in entries:
             if not entry.simple:
                 break
             answers = entry.answers
             if method in answers or "*" in answers:
                 pattern = entry.pattern
-                if path is None and pattern.parent is not None:
+                if known and pattern.parent is not None:
                     # Text, and a variable behind it: no regular expression is needed for what most patterns are.
                     values = {pattern.name: last.decode()} if last else None
                 else:

@@ -171,6 +171,25 @@ class Unusual(BaseException):
     pass
 
 
+async def test_no_client_writes_lines_of_its_own_into_the_log(
+    work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(request: web.BaseRequest) -> Any:
+        request.background(work.fail(LookupError("of the work")))
+        request.background(work.wait())
+
+    router = web.Router()
+    router.route("/{x}")(handler)
+    async with serving(router) as it, Peer.connect(it.port) as peer:
+        assert (await peer.ask(request("GET", "/a%0AERROR%1b%5b0m?b"))).status == 500
+        await work.seen("failed", "begun")
+        await within(it.server.shutdown(0))
+    nonsense, error, warning = [record.getMessage() for record in caplog.records]
+    assert nonsense.startswith("For GET /a%0AERROR%1b%5b0m, the handler ")
+    assert error == "Error in the background work of GET /a%0AERROR%1b%5b0m"
+    assert warning == "Shutdown: the background work of GET /a%0AERROR%1b%5b0m still runs"
+
+
 async def test_the_logger_is_that_of_the_server(work: Work) -> None:
     lines: list[str] = []
 

@@ -213,6 +213,66 @@ async def test_iteration() -> None:
         assert [part async for part in nothing.iter_chunks()] == []
 
 
+@pytest.mark.parametrize("piece", [b"\n", b"a\n" * 100], ids=len)
+async def test_many_lines_leave_turns_to_others(piece: bytes) -> None:
+    """Though all of them are there."""
+    lines = longest = turns = 0
+
+    async def other() -> None:
+        nonlocal lines, longest, turns
+        while True:
+            longest, lines, turns = max(longest, lines), 0, turns + 1
+            await asyncio.sleep(0)
+
+    stream = made_of(*[piece] * (20_000 // len(piece)))
+    task = asyncio.create_task(other())
+    async for _ in stream:
+        lines += 1
+    task.cancel()
+    assert turns >= 5
+    assert longest <= 1000
+
+
+def model_of_readuntil(text: bytes, separator: bytes, limit: int) -> bytes | None:
+    """What is read, slowly; None if it is too long."""
+    place = text.find(separator)
+    found = text[: place + len(separator)] if place >= 0 else text
+    return found if len(found) <= limit else None
+
+
+@given(
+    st.lists(st.text("ab-", max_size=6).map(str.encode), max_size=8),
+    st.sampled_from([b"-", b"--", b"-a", b"aba", b"a-a-"]),
+    st.lists(st.integers(0, 4), max_size=8),
+    st.integers(1, 20),
+)
+def test_readuntil_wherever_the_separator_is(
+    pieces: list[bytes], separator: bytes, skips: list[int], limit: int
+) -> None:
+    async def run() -> None:
+        stream = made_of(eof=False)
+        # As they are, where feed_data() would join what is small.
+        for piece in filter(None, pieces):
+            stream._chunks.append(piece)
+            stream._size += len(piece)
+            stream.total_bytes += len(piece)
+        stream.feed_eof()
+        rest = b"".join(pieces)
+        for skip in [0, *skips]:
+            assert await stream.read(skip) == rest[:skip]
+            rest = rest[skip:]
+            expected = model_of_readuntil(rest, separator, limit)
+            if expected is None:
+                with pytest.raises(ValueError, match="too big"):
+                    await stream.readuntil(separator, max_size=limit)
+            else:
+                assert await stream.readuntil(separator, max_size=limit) == expected
+                rest = rest[len(expected) :]
+        assert await stream.read() == rest
+
+    asyncio.run(run())
+
+
 async def test_state() -> None:
     stream = made_of(b"abc", eof=False)
     assert (stream.is_eof(), stream.at_eof(), stream.total_bytes) == (False, False, 3)

@@ -824,6 +824,54 @@ async def test_a_fault_after_the_client_left_is_logged(caplog: pytest.LogCapture
     assert record.exc_info and record.exc_info[0] is ValueError
 
 
+@pytest.mark.parametrize("way", ["handler", "application"])
+async def test_no_response_to_a_client_that_left(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged like any other, and nothing is left for the event loop to tell."""
+    tasks: list[asyncio.Task[Any] | None] = []
+    proceed = asyncio.Event()
+
+    async def forgetful(request: web.BaseRequest) -> Any:
+        tasks.append(asyncio.current_task())
+        await proceed.wait()
+
+    app = web.Application()
+    app.route("/")(forgetful)
+    async with serving(app if way == "application" else forgetful) as site:
+        async with Peer.connect(site.port) as peer:
+            await peer.send(GET)
+            await until(lambda: tasks, "the request")
+            peer.reset()
+            await site.idle()
+        (task,) = tasks
+        assert task is not None
+        proceed.set()
+        await asyncio.wait([task], timeout=DEADLINE)
+    assert task.exception() is None
+    (record,) = caplog.records
+    assert "forgetful returned NoneType, not a response" in record.getMessage()
+    assert record.exc_info is None
+
+
+async def test_a_handler_that_shutdown_finds_is_told_by_its_path_as_it_came(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    called = asyncio.Event()
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        called.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        await peer.send(request("GET", "/a%0Ab?c"))
+        await called.wait()
+        await site.server.shutdown(0)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(" waits for the answer to GET /a%0Ab")
+
+
 async def test_client_that_closed_with_a_body_under_way_is_answered_into_the_void() -> None:
     """It closes while we do not read; the answer is taken by its system, and answered with a reset."""
     called, proceed = asyncio.Event(), asyncio.Event()

@@ -706,6 +706,48 @@ async def test_a_lifespan_that_does_not_end(
     ]
 
 
+async def test_two_lifespans_that_do_not_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each has its time."""
+    monkeypatch.setattr("lowlevel.runner._LIFESPAN_SECONDS", 0.01)
+    diary: list[str] = []
+
+    async def at_end() -> None:
+        diary.append("at work")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            diary.append("cancelled")
+
+    lives = [Life(diary, "given"), Life(diary, "own")]
+    for life in lives:
+        life.at_end = at_end
+    server = web.Server(Living(lives[1]))
+    runner = web.ServerRunner(server, lifespan=lives[0], shutdown_timeout=0)
+    await runner.setup()
+    diary.clear()
+    async with asyncio.timeout(20):
+        await runner.cleanup()
+    assert runner.server is None
+    assert diary == ["end own", "at work", "cancelled", "end given", "at work", "cancelled"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["Shutdown: the lifespan did not end in time"] * 2
+
+
+async def test_errors_at_the_end_of_both_lifespans() -> None:
+    """Neither is lost."""
+    lives = [Life([]), Life([])]
+    for life in lives:
+        life.at_end = fail
+    runner = web.ServerRunner(web.Server(Living(lives[1])), lifespan=lives[0])
+    await runner.setup()
+    with pytest.raises(ExceptionGroup) as caught:
+        await runner.cleanup()
+    assert [type(error) for error in caught.value.exceptions] == [LookupError] * 2
+    assert runner.server is None
+
+
 @pytest.mark.parametrize("where", ["hook", "lifespan"])
 async def test_a_lifespan_ends_once_though_cleanup_was_cancelled(where: str) -> None:
     diary: list[str] = []

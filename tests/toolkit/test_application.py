@@ -311,8 +311,14 @@ async def test_the_list_may_change_at_any_time() -> None:
         assert await entered() == "cb"
         app.middlewares += [a]
         assert await entered() == "cba"
+        app.middlewares = [a, b]
+        assert await entered() == "ab"
+        with pytest.raises(TypeError, match="a middleware must be callable"):
+            app.middlewares = [a, 7]
+        app.middlewares += (c, a)
+        assert await entered() == "abca"
         assert app.middlewares.pop() is a
-        assert len(app.middlewares) == 2
+        assert len(app.middlewares) == 3
         app.middlewares.clear()
         assert await entered() == ""
 
@@ -782,6 +788,81 @@ def test_the_decorators_of_the_lifespan_return_the_callback() -> None:
     assert list(app.on_startup) == list(app.on_shutdown) == [callback]
 
 
+async def test_the_lists_of_the_lifespan_can_be_set() -> None:
+    notes: list[str] = []
+    app = Application()
+    on_startup = app.on_startup
+    app.on_startup = [lambda: notes.append("first")]
+    app.on_startup += [lambda: notes.append("second")]
+    app.on_shutdown = (lambda: notes.append("end"),)
+    app.on_shutdown += [lambda: notes.append("very end")]
+    assert app.on_startup is on_startup is app.lifespan.on_startup
+    with pytest.raises(TypeError, match="on_startup callback must be callable"):
+        app.on_startup = [7]
+    async with app.lifespan:
+        assert notes == ["first", "second"]
+    assert notes == ["first", "second", "end", "very end"]
+
+
+async def test_an_application_below_two_siblings_begins_and_ends_once() -> None:
+    """It is there as long as either of them is."""
+    notes: list[str] = []
+    apps = {name: Application() for name in ("outer", "one", "two", "shared")}
+    for name, app in apps.items():
+        recording(notes, app, name)
+    apps["one"].mount("/shared", apps["shared"])
+    apps["two"].mount("/shared", apps["shared"])
+    apps["outer"].mount("/one", apps["one"])
+    apps["outer"].mount("/two", apps["two"])
+    for _ in range(2):
+        async with apps["outer"].lifespan:
+            assert notes == [f"{name} starts" for name in ("outer", "one", "shared", "two")]
+            notes.clear()
+        assert notes == [f"{name} stops" for name in ("two", "shared", "one", "outer")]
+        notes.clear()
+
+
+async def test_an_application_below_itself_begins_and_ends_once() -> None:
+    notes: list[str] = []
+    app, other = Application(), Application()
+    recording(notes, app, "it")
+    recording(notes, other, "other")
+    app.mount("/self", app)
+    app.mount("/other", other)
+    other.mount("/back", app)
+    app.route("/")(ok)
+    async with app.lifespan:
+        assert notes == ["it starts", "other starts"]
+        answer = await once(app, request("GET", "/self/other/back/self"))
+        assert answer.body == b"OK"
+    assert notes[2:] == ["other stops", "it stops"]
+
+
+async def test_nothing_with_a_lifespan_is_mounted_too_late() -> None:
+    app, late = Application(), Application()
+    late.route("/")(ok)
+    async with app.lifespan:
+        for handler in (late, web.compose(late, web.compression())):
+            with pytest.raises(RuntimeError, match=r"mount\('/late'\) comes too late"):
+                app.mount("/late", handler)
+        assert app.router.routes() == ()
+        app.mount("/any", ok)
+        assert (await once(app, request("GET", "/any"))).body == b"OK"
+    app.mount("/late", late)
+    assert (await once(app, request("GET", "/late"))).body == b"OK"
+
+
+async def test_an_application_as_router_begins_and_ends_with_it() -> None:
+    notes: list[str] = []
+    inner = Application()
+    recording(notes, inner, "inner")
+    outer = Application(router=inner)
+    recording(notes, outer, "outer")
+    async with outer.lifespan:
+        pass
+    assert notes == ["outer starts", "inner starts", "inner stops", "outer stops"]
+
+
 async def test_what_the_start_puts_in_is_there_for_requests() -> None:
     app = Application()
     pool = web.AppKey("pool", str)
@@ -829,7 +910,8 @@ async def test_requests_at_the_same_time_know_their_own_application() -> None:
     [
         ({"info": [("a", 1)]}, "info"),
         ({"info": "text"}, "info"),
-        ({"router": "text"}, "callable"),
+        ({"router": "text"}, "router must be callable"),
+        ({"router": 3}, "router must be callable"),
         ({"middlewares": ["text"]}, "middleware"),
         ({"middlewares": 7}, "middleware"),
         ({"lifespan": "text"}, "lifespan"),
@@ -842,6 +924,25 @@ async def test_requests_at_the_same_time_know_their_own_application() -> None:
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         Application(**options)
+
+
+@pytest.mark.parametrize("name", ["router", "errors", "lifespan"])
+def test_what_cannot_be_replaced(name: str) -> None:
+    app = Application()
+    with pytest.raises(AttributeError):
+        setattr(app, name, getattr(Application(), name))
+
+
+def test_get_is_that_of_a_mapping() -> None:
+    """And tells who takes it for a decorator."""
+    app = Application(info={"/here": 7, "name": "x"})
+    with pytest.raises(TypeError, match=r"app\.router\.get\(\)"):
+        app.get("/x")
+    assert app.get("x") is None
+    assert app.get("/x", 1) == 1
+    assert app.get("/here") == 7
+    assert app.get("name", 1) == "x"
+    assert app.get(web.AppKey("/x", str)) is None
 
 
 def test_options_have_names() -> None:

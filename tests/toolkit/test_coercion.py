@@ -387,6 +387,9 @@ class SilentCall:
         (Silent, ""),
         (web.Response, ""),
         (web.HTTPNotFound, ""),
+        (ValueError("text"), ""),
+        (ValueError, ""),
+        ((400, ValueError("text")), ""),
         (types, ""),
         (generator(), ""),
         (iter([b""]), ""),
@@ -532,6 +535,19 @@ async def test_a_handler_that_forgets_to_return(caplog: pytest.LogCaptureFixture
         assert (await peer.ask(request())).status == 500, "the connection is kept"
     text = "forgetful returned NoneType, not a response"
     assert any(text in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("around", [(), (web.coerce,), (web.ErrorHandlers(),)], ids=len)
+async def test_a_class_is_named(around: tuple[Any, ...], caplog: pytest.LogCaptureFixture) -> None:
+    """Who forgot its parentheses, or to raise it, is not told that a type is none."""
+
+    async def handler(request: web.BaseRequest) -> object:
+        return web.HTTPNotFound
+
+    async with serving(web.compose(handler, *around)) as served, Peer.connect(served.port) as peer:
+        assert (await peer.ask(request())).status == 500
+    (record,) = caplog.records
+    assert "returned the class HTTPNotFound, not a response" in record.getMessage()
 
 
 async def test_a_status_that_is_none(caplog: pytest.LogCaptureFixture) -> None:

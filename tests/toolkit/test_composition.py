@@ -270,6 +270,37 @@ async def test_a_response_that_is_under_way_passes() -> None:
     assert (await ask(compose(streaming, through))).body == b"piece"
 
 
+@pytest.mark.parametrize("inside", [(), (web.coerce,)], ids=len)
+async def test_an_answer_that_comes_too_late_is_an_exception(
+    inside: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the head of another is out, it cannot be returned like one."""
+    seen: list[Exception] = []
+
+    async def streaming(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"piece")
+        raise web.HTTPForbidden(text="too late")
+
+    async def spying(request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as exc:
+            seen.append(exc)
+            raise
+
+    composed = compose(streaming, spying, spying, *inside)
+    async with serving(composed) as served, Peer.connect(served.port) as peer:
+        await peer.send(request())
+        wire = await peer.read_eof()
+    assert wire.endswith(b"5\r\npiece\r\n"), "cut off, not ended"
+    assert [type(exc) for exc in seen] == [web.HTTPForbidden] * 2
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "HTTPForbidden" in (record.exc_text or "")
+
+
 # What a middleware may be.
 
 

@@ -386,6 +386,17 @@ async def test_exceptions(caplog: pytest.LogCaptureFixture) -> None:
     assert "a fault" in caplog.text
 
 
+async def test_a_function_that_raises_stop_iteration(caplog: pytest.LogCaptureFixture) -> None:
+    """In a thread, from which no future takes that."""
+
+    class Endpoint(web.HTTPEndpoint):
+        def get(self, request: web.BaseRequest) -> web.StreamResponse:
+            return next(iter(()))
+
+    assert (await ask(Endpoint)).status == 500
+    assert "Endpoint.get raised StopIteration" in caplog.text
+
+
 async def test_cancellation() -> None:
     started = asyncio.Event()
     ended = asyncio.Event()

@@ -339,6 +339,17 @@ async def test_a_function_that_returns_nothing(caplog: pytest.LogCaptureFixture)
     assert "silent returned NoneType, not a response" in caplog.text
 
 
+async def test_a_function_that_raises_stop_iteration(caplog: pytest.LogCaptureFixture) -> None:
+    """In a thread, from which no future takes that."""
+
+    def empty(request: web.BaseRequest, exc: ValueError) -> web.Response:
+        return next(iter(()))
+
+    errors = ErrorHandlers({ValueError: empty})
+    assert (await ask(errors, raising(lambda: ValueError("x")))).status == 500
+    assert "empty raised StopIteration" in caplog.text
+
+
 # Registration.
 
 
@@ -389,6 +400,12 @@ def test_only_exceptions_are_handled(kind: Any) -> None:
         ErrorHandlers().on(ValueError, kind)
     with pytest.raises(TypeError, match="classes derived from Exception"):
         ErrorHandlers({kind: lambda request, exc: ""})
+
+
+@pytest.mark.parametrize("handlers", [[ValueError], ValueError, ()], ids=repr)
+def test_handlers_are_a_mapping(handlers: Any) -> None:
+    with pytest.raises(TypeError, match="handlers must be a mapping"):
+        ErrorHandlers(handlers)
 
 
 def test_on_wants_parentheses_and_classes() -> None:

@@ -7,7 +7,7 @@ import re
 import string
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 import pytest
@@ -496,6 +496,9 @@ def test_trim_last_slash_and_no_other() -> None:
         "/{x:datetime:%}",
         "/{x:datetime:%Q}",
         "/{x:datetime:%Y%Y}",
+        "/a?b",
+        "/a#b",
+        "/{x}?y={y}",
     ],
 )
 def test_bad_patterns(pattern: str) -> None:
@@ -512,6 +515,114 @@ def test_no_patterns_at_all(pattern: Any) -> None:
     with pytest.raises(TypeError):
         router.add_get(pattern, handler)
     assert router.routes() == ()
+
+
+# --- How long it takes --------------------------------------------------------------------
+
+MANY = 100_000
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/{v:float}", "1" * MANY + "x"),
+        ("/{v:float}", "1." + "1" * MANY + "x"),
+        ("/{v:float},{w:float}", "1" * MANY + "x"),
+        ("/{v:float}{w:float}", "1" * 1399 + "x"),
+        ("/{name}-{version}-{arch}.rpm", "-" * MANY),
+        ("/{a}-{b}.html", "-" * MANY),
+        ("/{a}-{b}-{c}-{d}-{e}-{f}-{g}", "-" * MANY + "/"),
+        ("/{a}{b:int}", "1" * MANY + "x"),
+        ("/{a}{b:int}", "1" * 1399 + "x"),
+        ("/{a}{b:int}{c:int}", "1" * 179 + "x"),
+        ("/{a}{b:int}{c:int}{d:int}", "1" * 69 + "x"),
+        ("/{a:path}/{b:path}.txt", "/" * MANY),
+        ("/{a:path}/{b:path}.txt", "/" * 1399),
+        ("/{a:path}/{b:path}/{c:path}.txt", "/" * MANY),
+        ("/{a:path}/{b:path}/{c:path}.txt", "/" * 179),
+        ("/{a:path}/{b:path}/{c:path}/{d:path}.txt", "/" * 69),
+        ("/{a:path}/{b}-{c}/x", "-/" * MANY),
+        ("/{a:path}.txt", ".txt" * MANY + "x"),
+    ],
+)
+@pytest.mark.usefixtures("untraced")
+def test_no_path_takes_long(pattern: str, path: str) -> None:
+    """What takes steps like a power of the length does not come back within a test's limit."""
+    misses(pattern, "/" + path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "longest"),
+    [
+        ("/{a}{b:int}", 1400),
+        ("/{a}{b:int}{c:int}", 180),
+        ("/{a}{b:int}{c:int}{d:int}", 70),
+    ],
+)
+def test_a_segment_of_several_variables_has_a_limit(pattern: str, longest: int) -> None:
+    """And no path of many segments."""
+    long = "-" * longest
+    for length, matches in ((longest, True), (longest + 1, False)):
+        path = "/" + "1" * length
+        assert (match(pattern, path) is not None) is matches
+        assert (match(f"/{{x}}{pattern}", f"/{long}{path}") is not None) is matches
+        assert (match(f"{pattern}/{{y}}-{{z}}", f"{path}/{long}") is not None) is matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "longest"),
+    [
+        ("/{a:path}/{b:path}", 1400),
+        ("/{a:path}/{b:path}/{c:path}", 180),
+        ("/{a:path}/{b:path}/{c:path}/{d:path}", 70),
+        ("/{a:path}/x/{b}{c:int}", 1400),
+    ],
+)
+def test_a_path_of_several_paths_has_a_limit(pattern: str, longest: int) -> None:
+    end = "/x/11"
+    for length in (longest, longest + 1):
+        path = "/a" + "/" * (length - 2 - len(end)) + end
+        assert len(path) == length
+        assert (match(pattern, path) is not None) is (length == longest)
+
+
+def test_one_variable_and_text_have_no_limit() -> None:
+    long = "x" * 5000
+    assert match("/{a}", f"/{long}") == {"a": long}
+    assert match("/{a}-{b}.{c}/{d}", f"/{long}-{long}.c/{long}") == {
+        "a": long,
+        "b": long,
+        "c": "c",
+        "d": long,
+    }
+    assert match("/{a:path}.txt", f"/{long}/{long}.txt") == {"a": f"{long}/{long}"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(["", "", "-", ".", "a", "--", "-a"]), min_size=3, max_size=5),
+    st.lists(st.sampled_from([*"-.ab", "--", "%2F", "%2d"]), max_size=9),
+    st.sampled_from([("", ""), ("/x{y}", ""), ("", "/{z:int}"), ("/{y}", "/end")]),
+)
+def test_several_variables_are_as_greedy_as_a_regular_expression(
+    texts: list[str], pieces: list[str], around: tuple[str, str]
+) -> None:
+    names = "pqrs"[: len(texts) - 1]
+    before, after = around
+    pattern = f"{before}/{texts[0]}"
+    regex = re.escape(texts[0])
+    for name, behind in zip(names, texts[1:], strict=True):
+        pattern += f"{{{name}}}{behind}"
+        regex += f"(?P<{name}>[^/]+){re.escape(behind)}"
+    path = before.replace("{y}", "y") + "/" + "".join(pieces) + after.replace("{z:int}", "7")
+    # A slash within the segment is none that ends it.
+    segment = unquote("".join(pieces).replace("%2F", "|"))
+    found = re.fullmatch(regex, segment)
+    expected = None
+    if found is not None:
+        expected = {name: value.replace("|", "/") for name, value in found.groupdict().items()}
+    values = match(pattern + after, path)
+    assert (None if values is None else {name: values[name] for name in names}) == expected
 
 
 # --- All kinds of text --------------------------------------------------------------------

@@ -4,6 +4,7 @@ The grammar of paths has tests of its own.
 """
 
 import functools
+import itertools
 import json
 import re
 import threading
@@ -81,15 +82,37 @@ def named(name: str) -> Any:
     return handler
 
 
+def made(
+    method: str, target: str, host: str = "a.test", offer: bytes | None = None
+) -> web.BaseRequest:
+    """A request without a connection; ``offer`` is the value of Upgrade."""
+    head = RequestHead(method, target.encode(), web.HttpVersion11, [(b"Host", host.encode())], True)
+    if offer is not None:
+        head.offer = offer
+    channel: Any = None
+    return web.BaseRequest.make(head, EMPTY_PAYLOAD, channel, None)
+
+
+def resolved(
+    router: web.Router, method: str, path: str, host: str = "a.test", websocket: bool = False
+) -> tuple[Any, ...]:
+    """What resolve() finds, in the same form."""
+    try:
+        handler, values = router.resolve(method, path, host, websocket)
+    except web.HTTPException as exc:
+        return exc.status, exc.headers.get("Allow") if exc.status == 405 else None
+    return int(_NAMES[handler]), dict(values)
+
+
 def requested(
-    router: web.Router, method: str, target: str, host: str = "a.test", upgrade: bool = False
+    router: web.Router,
+    method: str,
+    target: str,
+    host: str = "a.test",
+    offer: bytes | None = None,
 ) -> tuple[Any, ...]:
     """What a request finds: number and values, or status and what is allowed."""
-    head = RequestHead(method, target.encode(), web.HttpVersion11, [(b"Host", host.encode())], True)
-    if upgrade:
-        head.offer = b"websocket"
-    channel: Any = None
-    seen = web.BaseRequest.make(head, EMPTY_PAYLOAD, channel, None)
+    seen = made(method, target, host, offer)
     found = router.look_up(seen)
     if isinstance(found, web.HTTPException):
         return found.status, found.headers.get("Allow") if found.status == 405 else None
@@ -203,6 +226,13 @@ async def test_then_the_order_of_registration() -> None:
         assert name_of(router, "GET", path) == name
         async with asking(router) as ask:
             assert told(await ask("GET", path))["name"] == name
+
+
+def test_any_method_keeps_its_place_before_one() -> None:
+    router = web.Router()
+    router.route("/{a}")(named("0"))
+    router.get("/{b:int}")(named("1"))
+    assert requested(router, "GET", "/5") == resolved(router, "GET", "/5") == (0, {"a": "5"})
 
 
 async def test_a_method_that_does_not_fit_goes_on() -> None:
@@ -327,12 +357,14 @@ def test_methods(methods: Any, listed: tuple[str, ...]) -> None:
     assert route.methods == listed
 
 
-def test_methods_that_are_read_once() -> None:
+def test_methods_and_hosts_that_are_read_once() -> None:
     """A decorator registers all its paths, and may be used again."""
     router = web.Router()
-    decorator = router.route("/a", "/b", methods=iter(["GET", "POST"]))
+    decorator = router.route("/a", "/b", methods=iter(["GET", "POST"]), hosts=iter(["a", "b"]))
     decorator(saying("a"))
     assert [route.methods for route in router.routes()] == [("GET", "POST")] * 2
+    router.websocket("/c", "/d", hosts=iter(["a", "b"]))(echo)
+    assert [route.hosts for route in router.routes()] == [("a", "b")] * 4
 
 
 @pytest.mark.parametrize("methods", [[], (), "", "G ET", "GET,POST", ["GET", ""]])
@@ -476,11 +508,28 @@ async def test_methods_of_another_host_are_not_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "kind"), [([], ValueError), (5, TypeError), ([5], TypeError), (b"a", TypeError)]
+    ("hosts", "kind"),
+    [
+        ([], ValueError),
+        ("", ValueError),
+        ([""], ValueError),
+        ("a b/c", ValueError),
+        (5, TypeError),
+        ([5], TypeError),
+        (b"a", TypeError),
+    ],
 )
 def test_bad_hosts(hosts: Any, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="'/a'"):
+    with pytest.raises(kind, match="route '/a': hosts"):
         web.Router().add_get("/a", saying("a"), hosts=hosts)
+
+
+def test_a_host_with_other_letters() -> None:
+    """Clients send it in ASCII (RFC 5890 §2.3.2.1)."""
+    router = web.Router()
+    router.add_get("/", named("0"), hosts="B\xfccher.example")
+    assert router.routes()[0].hosts == ("xn--bcher-kva.example",)
+    assert requested(router, "GET", "/", "xn--bcher-kva.example:80") == (0, {})
 
 
 # --- Fallback -----------------------------------------------------------------------------
@@ -507,6 +556,22 @@ async def test_fallback() -> None:
             assert answer["prefix"] == ""
         assert told(await ask("POST", "/a"))["name"] == "a"
     assert router.resolve("GET", "/a") == (fallback, {})
+
+
+async def test_another_fallback() -> None:
+    one, two = saying("one"), saying("two")
+    router = web.Router()
+    assert router.fallback is None
+    async with asking(router) as ask:
+        assert (await ask("GET", "/")).status == 404
+        for handler, name in ((one, "one"), (two, "two")):
+            router.fallback = handler
+            assert router.fallback is handler
+            assert told(await ask("GET", "/"))["name"] == name
+        router.fallback = None
+        assert (await ask("GET", "/")).status == 404
+    with pytest.raises(TypeError, match="fallback must be callable"):
+        router.fallback = 5
 
 
 async def test_a_fallback_that_is_no_coroutine_function() -> None:
@@ -656,6 +721,20 @@ async def test_websockets_come_first_for_handshakes() -> None:
     assert name_of(router, "GET", "/b") == "any"
 
 
+async def test_other_offers_are_for_get() -> None:
+    """Beside a path without variables, where handshakes are for the route behind it."""
+    router = web.Router()
+    router.get("/chat")(saying("page"))
+    router.websocket("/{room}")(echo)
+    async with serving(router) as site, Peer.connect(site.port) as peer:
+        h2c = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+        assert told(await peer.ask(request("GET", "/chat", *h2c)))["name"] == "page"
+        assert (await peer.ask(request("GET", "/other", *h2c))).status == 426
+        async with WSPeer.connect(site.port, path="/chat") as ws:
+            await ws.send(text("hi"))
+            assert await ws.read_text() == "{'room': 'chat'} hi"
+
+
 async def test_a_handshake_for_a_get_route() -> None:
     router = web.Router()
     router.add_get("/ws", own_handshake)
@@ -760,6 +839,34 @@ def test_what_is_no_handler(handler: Any) -> None:
         with pytest.raises(TypeError, match="'/a'"):
             decorator(handler)
     assert router.routes() == ()
+
+
+async def three(request: web.BaseRequest, ws: web.WebSocketResponse, more: int) -> None:
+    """One too many."""
+
+
+@pytest.mark.parametrize("handler", [lambda: 1, three, functools.partial(echo, ws=1, request=1)])
+def test_handlers_that_take_no_request(handler: Any) -> None:
+    router = web.Router()
+    for add in (router.add_get, router.add_websocket, router.mount):
+        with pytest.raises(TypeError, match="route '/a': the handler must take a request: "):
+            add("/a", handler)
+    with pytest.raises(TypeError, match="route '/a': the handler must take a request: .*echo"):
+        router.add_get("/a", echo)
+    assert router.routes() == ()
+
+
+async def test_a_function_that_raises_stop_iteration(caplog: pytest.LogCaptureFixture) -> None:
+    """No future takes that from a thread."""
+    router = web.Router()
+
+    @router.get("/")
+    def empty(request: web.BaseRequest) -> web.StreamResponse:
+        return next(iter(()))
+
+    async with asking(router) as ask:
+        assert (await ask("GET", "/")).status == 500
+    assert "empty raised StopIteration" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["route", "websocket", *[method.lower() for method in METHODS]])
@@ -887,6 +994,84 @@ async def test_mounts_in_mounts() -> None:
         assert (await ask("POST", "/one%20/two/x")).headers["allow"] == ["GET, HEAD"]
 
 
+FRAGMENTS = ["/api#/admin/x", "http://a.test/api#/admin/x", "http://a.test/api?#/admin/x"]
+
+
+@pytest.mark.parametrize("target", FRAGMENTS)
+async def test_a_fragment_is_no_path_below_a_mount(target: str) -> None:
+    """What looks at the path outside is not passed by."""
+    inner = web.Router(fallback=saying("rest"))
+    inner.add_get("/admin/x", saying("secret"))
+    router = web.Router()
+    router.mount("/api", inner)
+
+    async def guard(request: web.BaseRequest, handler: Any) -> web.StreamResponse:
+        if request.path.startswith("/api/admin"):
+            raise web.HTTPForbidden
+        return await handler(request)  # type: ignore[no-any-return]
+
+    async with asking(web.compose(router, guard)) as ask:
+        answer = told(await ask("GET", target))
+        assert (answer["name"], answer["path"], answer["prefix"]) == ("rest", "/", "/api")
+        assert (await ask("GET", "/api/admin/x")).status == 403
+
+
+PARTS = ["/", "//", "api", "admin", "%61", "%2F", "#", "?", ".", "..", "%2e", "%", "%ff", "%C3%A9"]
+PARTS += [";", "%5C", ":", "@", "%23", "%3F", "http://h", "=", "[", "%0A", "a%20b", "%2541"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["/api", "/%61pi", "http://h/api", "/a%20b/c", "http://h/a%20b/c/api/", "//"]),
+    st.lists(st.sampled_from(PARTS), max_size=6).map("".join),
+    st.booleans(),
+)
+def test_prefix_and_path_are_the_path_outside(start: str, rest: str, trim: bool) -> None:
+    """Whatever the target."""
+    seen: list[Any] = []
+
+    async def leaf(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request)
+        return web.Response()
+
+    inner = web.Router(fallback=leaf)
+    inner.mount("/api", leaf)
+    outer = web.Router(fallback=leaf, trim_last_slash=trim)
+    outer.mount("/api", inner)
+    outer.mount("/a b/c", inner)
+    request = made("GET", start + rest)
+    try:
+        path = request.path
+    except ValueError:  # a target that no handler gets
+        return
+    with pytest.raises(StopIteration):
+        outer(request).send(None)
+    (below,) = seen
+    # Of what is mounted exactly there, the path is a slash.
+    nothing_left = below.prefix and below.path == "/" and not path.endswith("/")
+    assert unquote(below.prefix) + below.path == path + "/" * bool(nothing_left)
+
+
+async def test_a_clone_below_mounts_has_the_whole_url() -> None:
+    async def child(request: web.BaseRequest) -> web.StreamResponse:
+        clone = request.clone(scheme="https", host="public.test:444")
+        urls = [clone.url, clone.clone(method="PUT").url, request.clone(host="b.test").url]
+        assert (clone.path, clone.prefix) == ("/x", "/one/two")
+        return web.json_response([str(url) for url in [*urls, request.url]])
+
+    inner = web.Router()
+    inner.mount("/two", child)
+    router = web.Router()
+    router.mount("/one", inner)
+    async with asking(router) as ask:
+        assert json.loads((await ask("GET", "/one/two/x?y")).body) == [
+            "https://public.test:444/one/two/x?y",
+            "https://public.test:444/one/two/x?y",
+            "http://b.test/one/two/x?y",
+            "http://a.test/one/two/x?y",
+        ]
+
+
 async def test_no_way_back_from_a_mount() -> None:
     """What the child has not is 404, whatever the parent may have behind it."""
     child = web.Router()
@@ -1003,6 +1188,8 @@ async def test_any_handler_can_be_mounted(files: web.StaticFiles) -> None:
         ("/{x}", ValueError),
         ("/a{x:int}/b", ValueError),
         ("/{", ValueError),
+        ("/a?b", ValueError),
+        ("/a#b", ValueError),
         (None, TypeError),
         (re.compile("/a"), TypeError),
     ],
@@ -1238,6 +1425,18 @@ def test_a_thousand_mounts(tries: list[str]) -> None:
     assert len(tries) <= 16
 
 
+def test_every_route_is_found_once() -> None:
+    """Though empty segments begin like all that is shorter than the text of a pattern."""
+    router = web.Router()
+    for parts in itertools.product(["{}", "a{}", "ab{}"], repeat=5):
+        names = (part.format(f"{{{name}}}") for part, name in zip(parts, "vwxyz", strict=True))
+        router.add_get("/" + "/".join(names) + "/k", saying("any"))
+    found = router._table.dynamic("//////k")
+    assert len(found) <= 1
+    found = router._table.dynamic("/a/ab/abc/b/k/k")
+    assert len(found) == len(set(found)) == 2 * 3 * 3
+
+
 # --- Beside a router that is easy to understand -------------------------------------------
 
 
@@ -1365,10 +1564,11 @@ def segments(draw: st.DrawFn) -> tuple[tuple[str | Var, ...], ...]:
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> list[Spec]:
-    shapes = draw(st.lists(segments(), min_size=1, max_size=4))
+def specs(draw: st.DrawFn, shapes: list[Any] | None = None, least: int = 1) -> list[Spec]:
+    if shapes is None:
+        shapes = draw(st.lists(segments(), min_size=1, max_size=4))
     found: list[Spec] = []
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.integers(least, least + 7))):
         shape = draw(st.sampled_from(shapes))
         host = draw(st.sampled_from([None, None, "a.test", "b.test"]))
         spec = Spec(shape, host=host)
@@ -1404,12 +1604,13 @@ def fill(spec: Spec, draw: st.DrawFn) -> str:
     )
 
 
-def register(found: list[Spec]) -> tuple[web.Router, list[Spec]]:
+def register(found: list[Spec], router: web.Router | None = None) -> tuple[web.Router, list[Spec]]:
     """A router with those of the routes that it takes."""
-    router = web.Router()
+    if router is None:
+        router = web.Router()
     taken: list[Spec] = []
     for spec in found:
-        handler = named(str(len(taken)))
+        handler = named(str(len(router.routes())))
         try:
             if spec.kind == "mount":
                 router.mount(spec.pattern, handler)
@@ -1439,14 +1640,44 @@ def test_beside_a_simple_router(data: st.DataObject) -> None:
         host = data.draw(st.sampled_from(["a.test", "b.test", "c.test"]))
         upgrade = data.draw(st.booleans())
         expected = simple_route(taken, method, path, host, upgrade)
-        try:
-            handler, values = router.resolve(method, path, host, upgrade)
-            result: tuple[Any, ...] = (int(_NAMES[handler]), dict(values))
-        except web.HTTPException as exc:
-            result = exc.status, exc.headers.get("Allow") if exc.status == 405 else None
+        result = resolved(router, method, path, host, upgrade)
         assert result == expected, (taken, method, path, host, upgrade)
         # What a request finds by shorter ways is the same.
-        assert requested(router, method, path, host, upgrade) == expected
+        offer = b"websocket" if upgrade else None
+        assert requested(router, method, path, host, offer) == expected
+
+
+# The same path: alone, with what may stand behind it, and in absolute form.
+DRESSES = ["{1}", "{1}?", "{1}", "{1}?q=/a&%2F#/b", "{1}#", "{1}#/b?c", "{1}", "http://{0}{1}?q#/b"]
+
+# Routes that have the same paths, and such paths.
+X, Y, Z = Var("x", "str"), Var("y", "int"), Var("z", "path")
+RIVALS: list[Any] = [(("a",),), (("1",),), ((X,),), ((Y,),), (("a",), (X,)), (("a",), (Y,))]
+RIVALS += [((Z,),), (("a", X),), (("a",), ("",)), (("a",), ("b",)), ((X,), ("b",)), (("a",), (Z,))]
+PATHS = ["/", "/a", "/1", "/b", "/a/", "/a/b", "/a/1", "/a//", "/%61", "/a/%31", "/b%20/b", "/a%2F"]
+REQUESTS = list(
+    itertools.product(
+        PATHS, ["GET", "HEAD", "POST"], [None, b"websocket", b"h2c"], ["a.test", "b.test"]
+    )
+)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.reuse, Phase.generate, Phase.shrink])
+@given(st.data())
+def test_requests_and_resolve_agree(data: st.DataObject) -> None:
+    """Whatever short ways requests take; also while the table grows, with a fallback, with slashes trimmed."""
+    fallback = named("99") if data.draw(st.booleans()) else None
+    router = web.Router(fallback=fallback, trim_last_slash=data.draw(st.booleans()))
+    dresses = itertools.cycle(DRESSES)
+    if data.draw(st.integers(0, 3)) == 3:
+        router.add_post(re.compile("(?P<all>.*)"), named("0"))
+    for _ in range(2):
+        register(data.draw(specs(RIVALS, 6)), router)
+        for path, method, offer, host in REQUESTS:
+            expected = resolved(router, method, path, host, offer == b"websocket")
+            target = next(dresses).format(host, path)
+            found = requested(router, method, target, host, offer)
+            assert found == expected, (router.routes(), method, target, host, offer)
 
 
 @pytest.fixture(autouse=True)

@@ -145,8 +145,8 @@ class _Splitter(NamedTuple):
 
 # How long a segment may be - or a path, if several variables may match slashes - in which so many variables meet: a
 # regular expression needs steps like the length to the power of their number.
-_LONGEST: Final = {2: 1400, 3: 180}
-_LONGEST_OF_MORE: Final = 70
+_LONGEST: Final = {2: 1400, 3: 180, 4: 70, 5: 42}
+_LONGEST_OF_MORE: Final = 24
 
 
 def parse_pattern(path: str | re.Pattern[str], *, trim: bool = False) -> Pattern:
@@ -181,9 +181,7 @@ def parse_pattern(path: str | re.Pattern[str], *, trim: bool = False) -> Pattern
     segments = _segments(pieces)
     splitters = {n: _splitter(segment) for n, segment in enumerate(segments) if _is_plain(segment)}
     regex = "/".join(
-        f"(?P<{splitters[n].names[0]}>{ONE_SEGMENT})"
-        if n in splitters
-        else "".join(map(_regex, segment))
+        f"(?P<{splitters[n].names[0]}>{ONE_SEGMENT})" if n in splitters else _segment_regex(segment)
         for n, segment in enumerate(segments)
     )
     try:
@@ -315,6 +313,15 @@ def _closing_brace(path: str, start: int) -> int:
             if not depth:
                 return position
     raise ValueError("a brace is not closed")
+
+
+def _segment_regex(segment: list[_Piece]) -> str:
+    regex = "".join(map(_regex, segment))
+    variables = sum(isinstance(piece, _Variable) for piece in segment)
+    if variables < 2 or any(map(_spans, segment)):
+        return regex
+    # Of the ways to take a segment apart the first will do, whatever comes behind it: or their numbers multiply.
+    return f"(?>{regex}(?![^/]))"
 
 
 def _regex(piece: _Piece) -> str:

@@ -94,10 +94,13 @@ class Router(Registration):
 
     @fallback.setter
     def fallback(self, handler: AnyHandler | None) -> None:
-        self._fallback = None
+        entry = None
         if handler is not None:
             check_callable("fallback", handler)
-            self._fallback = Entry(Route("", handler, ("*",)), parse_mount("/"), 0)
+            if not takes(handler, 1):
+                raise TypeError(f"fallback must take a request: {describe(handler)}")
+            entry = Entry(Route("", handler, ("*",)), parse_mount("/"), 0)
+        self._fallback = entry
 
     # Registration.
 
@@ -337,9 +340,12 @@ def _check_hosts(hosts: Hosts) -> tuple[str, ...] | None:
         return None
     names: set[str] = set()
     for host in _listed("hosts", hosts):
-        # As clients send it.
-        name = _host_name(host if host.isascii() else host.encode("idna").decode())
-        if not _HOST.fullmatch(name):
+        try:
+            # As clients send it.
+            name = _host_name(host if host.isascii() else host.encode("idna").decode())
+        except UnicodeError:
+            name = ""
+        if "/" in host or not _HOST.fullmatch(name):
             raise ValueError(f"hosts: {host!r} is no name of a host")
         names.add(name)
     return tuple(sorted(names))

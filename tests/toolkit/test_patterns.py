@@ -536,11 +536,17 @@ MANY = 100_000
         ("/{a}{b:int}", "1" * 1399 + "x"),
         ("/{a}{b:int}{c:int}", "1" * 179 + "x"),
         ("/{a}{b:int}{c:int}{d:int}", "1" * 69 + "x"),
+        ("/{a}{b:int}{c:int}{d:int}{e:int}", "1" * 41 + "x"),
+        ("/{a}{b:int}{c:int}{d:int}{e:int}{f:int}{g:int}", "1" * 23 + "x"),
+        # Not the ways of one segment times those of the next.
+        ("/{a}{b:int}/{c}{d:int}", f"{'1' * 1400}/{'1' * 1399}x"),
+        ("/{a}{b:int}{c:int}/{d}{e:int}{f:int}", f"{'1' * 180}/{'1' * 179}x"),
         ("/{a:path}/{b:path}.txt", "/" * MANY),
         ("/{a:path}/{b:path}.txt", "/" * 1399),
         ("/{a:path}/{b:path}/{c:path}.txt", "/" * MANY),
         ("/{a:path}/{b:path}/{c:path}.txt", "/" * 179),
         ("/{a:path}/{b:path}/{c:path}/{d:path}.txt", "/" * 69),
+        ("/{a:path}/{b:path}/{c:path}/{d:path}/{e:path}/{f:path}/{g:path}.txt", "/" * 70),
         ("/{a:path}/{b}-{c}/x", "-/" * MANY),
         ("/{a:path}.txt", ".txt" * MANY + "x"),
     ],
@@ -557,6 +563,8 @@ def test_no_path_takes_long(pattern: str, path: str) -> None:
         ("/{a}{b:int}", 1400),
         ("/{a}{b:int}{c:int}", 180),
         ("/{a}{b:int}{c:int}{d:int}", 70),
+        ("/{a}{b:int}{c:int}{d:int}{e:int}", 42),
+        ("/{a}{b:int}{c:int}{d:int}{e:int}{f:int}", 24),
     ],
 )
 def test_a_segment_of_several_variables_has_a_limit(pattern: str, longest: int) -> None:

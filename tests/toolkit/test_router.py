@@ -514,6 +514,9 @@ async def test_methods_of_another_host_are_not_told() -> None:
         ("", ValueError),
         ([""], ValueError),
         ("a b/c", ValueError),
+        ("http://a.test", ValueError),
+        ("a.test:80/b", ValueError),
+        ("\xfc" * 70, ValueError),
         (5, TypeError),
         ([5], TypeError),
         (b"a", TypeError),
@@ -572,6 +575,8 @@ async def test_another_fallback() -> None:
         assert (await ask("GET", "/")).status == 404
     with pytest.raises(TypeError, match="fallback must be callable"):
         router.fallback = 5
+    with pytest.raises(TypeError, match="fallback must take a request: .*<lambda>"):
+        router.fallback = lambda: 1
 
 
 async def test_a_fallback_that_is_no_coroutine_function() -> None:

@@ -287,26 +287,34 @@ class ServerRunner(BaseRunner):
         return lifespans
 
     async def _cleanup_server(self) -> None:
-        errors: list[Exception] = []
+        """Leave the lifespans like nested ``async with``, but each with time of its own."""
+        error: BaseException | None = None
         while self._entered:
+            lifespan = self._entered.pop()
             try:
-                await self._leave(self._entered.pop())
+                if await self._leave(lifespan, error):
+                    error = None
             except Exception as exc:
-                errors.append(exc)
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ExceptionGroup("cleanup", errors)
+                if exc is not error and exc.__context__ is None:
+                    exc.__context__ = error
+                error = exc
+        if error is not None:
+            raise error
 
-    async def _leave(self, lifespan: AbstractAsyncContextManager[Any, Any]) -> None:
+    async def _leave(
+        self, lifespan: AbstractAsyncContextManager[Any, Any], error: BaseException | None
+    ) -> bool:
+        """Leave one of them, with the error of those within; return whether it dealt with that."""
         now = asyncio.get_running_loop().time()
+        details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
         try:
             async with asyncio.timeout_at(max(self._deadline, now + _LIFESPAN_SECONDS)) as limit:
-                await lifespan.__aexit__(None, None, None)
+                return bool(await lifespan.__aexit__(*details))
         except TimeoutError:
             if not limit.expired():
                 raise
             self._web_server.logger.warning("Shutdown: the lifespan did not end in time")
+            return False
 
 
 def _checked_timeout(seconds: float) -> float:

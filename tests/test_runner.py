@@ -742,10 +742,27 @@ async def test_errors_at_the_end_of_both_lifespans() -> None:
         life.at_end = fail
     runner = web.ServerRunner(web.Server(Living(lives[1])), lifespan=lives[0])
     await runner.setup()
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(LookupError) as caught:
         await runner.cleanup()
-    assert [type(error) for error in caught.value.exceptions] == [LookupError] * 2
+    assert isinstance(caught.value.__context__, LookupError)
     assert runner.server is None
+
+
+async def test_the_outer_lifespan_sees_the_error_of_the_inner_one() -> None:
+    """And may deal with it, as in nested ``async with``."""
+    seen: list[BaseException | None] = []
+
+    class Outer(Life):
+        async def __aexit__(self, *details: Any) -> Any:
+            seen.append(details[1])
+            return True
+
+    inner = Life([])
+    inner.at_end = fail
+    runner = web.ServerRunner(web.Server(Living(inner)), lifespan=Outer([]))
+    await runner.setup()
+    await runner.cleanup()
+    assert [type(error) for error in seen] == [LookupError]
 
 
 @pytest.mark.parametrize("where", ["hook", "lifespan"])

@@ -289,6 +289,14 @@ class BaseRequest(State):
             self._writer = ResponseWriter(self._protocol) if outer is None else outer.writer
         return self._writer
 
+    @property
+    def response_begun(self) -> bool:
+        """Whether the head of a response to this request has been sent: then there is no other answer to it."""
+        if self._writer is None:
+            # A writer is only made when it is needed: a response that is all there does without.
+            return self._outer is not None and self._outer.response_begun
+        return self._writer.framing is not None
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the transport knows under ``name``, for example ``"peername"`` or ``"ssl_object"``."""
         transport = self._protocol.transport

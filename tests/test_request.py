@@ -1364,3 +1364,29 @@ async def test_aiohttp_s_client_streams() -> None:
     async with serving(handler) as server, aiohttp.ClientSession() as session:
         response = await session.post(server.url(), data=pieces())
         assert await response.read() == b"".join(b"%d," % number for number in range(100))
+
+
+async def test_response_begun() -> None:
+    """Seen by clones and by what is mounted, whoever began; and to ask makes no writer."""
+    seen: list[bool] = []
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        inner = request.below(0)
+        copy = request.clone()
+        seen.extend(each.response_begun for each in (request, inner, copy))
+        response = web.StreamResponse()
+        await response.prepare(inner)
+        seen.extend(each.response_begun for each in (request, inner, copy, inner.below(0)))
+        return response
+
+    async def asking(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request.below(0).response_begun)
+        assert request._writer is None
+        return web.Response()
+
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        assert (await peer.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
+    assert seen == [False] * 3 + [True] * 4
+    async with serving(asking) as site, Peer.connect(site.port) as peer:
+        assert (await peer.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
+    assert seen[7:] == [False]

@@ -108,9 +108,8 @@ def _refuse(value: object, source: object) -> StreamResponse:
 
 
 def _caught(request: BaseRequest, exc: HTTPException) -> HTTPException:
-    if request.writer.framing is not None:
-        # Something has been sent: this is no answer any more.
-        raise exc
+    if request.response_begun:
+        raise exc  # it is no answer any more
     # Its traceback leads to frames that lead to it: no cycle.
     exc.__traceback__ = None
     return exc

@@ -106,7 +106,7 @@ class ErrorHandlers:
         for kind in type(exc).__mro__:
             function = self._handlers.get(kind)
             if function is not None and issubclass(kind, least):
-                return function if request.writer.framing is None else None
+                return None if request.response_begun else function
         return None
 
 

@@ -44,7 +44,7 @@ from .exceptions import (
     RequestPayloadError,
 )
 from .failure import failure_response
-from .handlers import describe, describe_kind, describe_request
+from .handlers import describe_request, not_a_response
 from .outlet import Outlet
 from .protocol.head import HttpVersion11, RequestHead
 from .protocol.http1 import EndOfMessage, ParserLimits, ProtocolError, RequestParser
@@ -430,8 +430,7 @@ class Connection(Outlet):
         """Send what the handler answered; return what really went out, None if that was nothing or not complete."""
         try:
             if not isinstance(response, StreamResponse):
-                handler = describe(request._answered_by or self._handler)
-                raise NotAResponse(handler, describe_kind(response))
+                raise not_a_response(request._answered_by or self._handler, response)
             if isinstance(response, HTTPException) and response.status == 413:
                 self._note_too_large(request, response)
             await self._send_response(request, response)

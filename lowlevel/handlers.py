@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from .errors import NotAResponse
 from .request import BaseRequest
 from .response import StreamResponse
 
@@ -13,8 +14,8 @@ __all__ = (
     "Handler",
     "Middleware",
     "describe",
-    "describe_kind",
     "describe_request",
+    "not_a_response",
 )
 
 Handler = Callable[[BaseRequest], Awaitable[StreamResponse]]
@@ -37,9 +38,10 @@ def describe(function: object) -> str:
     return f"{getattr(function, '__module__', None) or '?'}.{name}"
 
 
-def describe_kind(value: object) -> str:
-    """Return what a log line says of a value that is not what it should be: its type, or which class it is."""
-    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+def not_a_response(source: object, value: object, reason: str = "") -> NotAResponse:
+    """Return the error to raise for what ``source`` returned: it names its type, or which class it is."""
+    kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    return NotAResponse(describe(source), kind, reason)
 
 
 def describe_request(request: BaseRequest) -> str:

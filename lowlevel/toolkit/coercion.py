@@ -9,8 +9,7 @@ from functools import partial
 from types import ModuleType
 from typing import Final
 
-from ..errors import NotAResponse
-from ..handlers import describe, describe_kind
+from ..handlers import describe, not_a_response
 from ..protocol.headers import parse_content_type
 from ..request import BaseRequest
 from ..response import Response, StreamResponse, json_response
@@ -58,8 +57,7 @@ def respond(value: object, source: object) -> StreamResponse:
     try:
         return to_response(value)
     except _Unfit as exc:
-        reason = str(exc)
-        raise NotAResponse(describe(source), describe_kind(value), reason) from None
+        raise not_a_response(source, value, str(exc)) from None
     except Exception as exc:
         exc.add_note(f"The handler {describe(source)} returned this {type(value).__name__}")
         raise

@@ -6,13 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..errors import NotAResponse
 from ..exceptions import HTTPException
-from ..handlers import AnyHandler, Handler, Middleware, describe_kind
+from ..handlers import AnyHandler, Handler, Middleware, describe, not_a_response
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
 from .coercion import coerce, respond
-from .invoke import as_async, check_callable, describe, is_async, required_parameters
+from .invoke import as_async, check_callable, is_async, required_parameters
 
 __all__ = ("CoercingMiddleware", "Wrapper", "compose")
 
@@ -104,7 +103,7 @@ def _link(handler: Handler, source: object, finish: _Finish) -> Handler:
 
 
 def _refuse(value: object, source: object) -> StreamResponse:
-    raise NotAResponse(describe(source), describe_kind(value))
+    raise not_a_response(source, value)
 
 
 def _caught(request: BaseRequest, exc: HTTPException) -> HTTPException:

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 
 from ..handlers import describe
 
-__all__ = ("as_async", "check_callable", "describe", "is_async", "required_parameters", "takes")
+__all__ = ("as_async", "check_callable", "is_async", "required_parameters", "takes")
 
 _P = ParamSpec("_P")
 

@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Self
 
+from ..handlers import describe
 from ..options import check_flag
-from .invoke import describe
 from .registry import Registry
 
 __all__ = ("Callback", "Lifespan")

@@ -14,14 +14,14 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..exceptions import HTTPException, HTTPNotFound
-from ..handlers import AnyHandler
+from ..handlers import AnyHandler, describe
 from ..options import check_flag
 from ..protocol.head import RequestHead
 from ..protocol.headers import is_token
 from ..request import BaseRequest
 from ..response import Response, StreamResponse
 from ..upgrade_required import upgrade_required
-from .invoke import check_callable, describe, takes
+from .invoke import check_callable, takes
 from .method_not_allowed import method_not_allowed
 from .patterns import Pattern, normalise, parse_mount, parse_pattern
 from .registration import Hosts, Methods, Path, Registration

@@ -79,7 +79,9 @@ _MISSING: Final = _Missing()
 class StreamResponse(State, ResponseFields):
     """A response whose body is written piece by piece.
 
-    It is a mutable mapping of per-response state, hashable, always true, equal only to itself.
+    It is a mutable mapping of per-response state, hashable, always true, equal only to itself. A handler prepares it,
+    writes, and returns it; the server ends it. What is not complete when the handler raises, or is cancelled, is cut
+    off.
 
     Args:
         status: The status code.
@@ -151,6 +153,10 @@ class StreamResponse(State, ResponseFields):
     def set_status(self, status: int, reason: str | None = None) -> None:
         """Change status and reason phrase.
 
+        Args:
+            status: The status code.
+            reason: The reason phrase; the usual one by default.
+
         Raises:
             AssertionError: The head has been sent.
             ValueError: CR, LF or NUL in the reason.
@@ -199,6 +205,9 @@ class StreamResponse(State, ResponseFields):
 
     def enable_chunked_encoding(self, chunk_size: int | None = None) -> None:
         """Send the body in chunks even where its length is known (RFC 9112 §7.1).
+
+        Args:
+            chunk_size: Taken for aiohttp's callers; chunks are as long as what is written.
 
         Raises:
             RuntimeError: Content-Length is set.
@@ -259,10 +268,12 @@ class StreamResponse(State, ResponseFields):
     # Sending.
 
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
-        """Send the head as the answer to ``request``.
+        """Send the head as the answer to ``request``. A second call does nothing.
+
+        Cancelled - it waits only for a large body that is compressed - it has sent nothing, and the body is let go.
 
         Returns:
-            The writer of the request; None when the response has ended. Again: the same.
+            The writer of the request, None when the response has ended.
 
         Raises:
             ConnectionResetError: The client has gone.
@@ -352,11 +363,15 @@ class StreamResponse(State, ResponseFields):
     async def write(self, data: Data) -> None:
         """Send a piece of the body; wait while the client does not read. Empty data has no effect.
 
-        More than Content-Length is cut off; without a body (HEAD, 204, 304) everything is dropped.
+        More than Content-Length is cut off; without a body (HEAD, 204, 304) everything is dropped. Cancelled while it
+        waits, it has taken the piece all the same: do not send it again.
+
+        Args:
+            data: bytes, bytearray or memoryview; copied if it can change.
 
         Raises:
             AssertionError: ``data`` is not bytes-like.
-            RuntimeError: Before prepare() or after write_eof().
+            RuntimeError: Before ``prepare()`` or after ``write_eof()``.
             ConnectionResetError: The client has gone, or took nothing for ``write_timeout`` seconds.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -370,10 +385,11 @@ class StreamResponse(State, ResponseFields):
             await writer.pause()
 
     async def drain(self) -> None:
-        """Wait until the client has taken most of what was sent. Deprecated: write() waits by itself.
+        """Wait until the client has taken most of what was sent. Deprecated, since ``write()`` waits. Safe to cancel.
 
         Raises:
-            AssertionError: Before prepare() or after write_eof().
+            AssertionError: Before ``prepare()`` or after ``write_eof()``.
+            ConnectionResetError: The client has gone, or took nothing for ``write_timeout`` seconds.
         """
         if self._writer is None:
             raise AssertionError(
@@ -385,10 +401,16 @@ class StreamResponse(State, ResponseFields):
         await self._writer.drain()
 
     async def write_eof(self, data: Data = b"") -> None:
-        """Send a last piece and end the response. Again: no effect.
+        """Send a last piece and end the response. A second call does nothing.
+
+        The server calls it when the handler has returned. Cancelled while it waits for the client, it has taken the
+        piece all the same; call it again without one.
+
+        Args:
+            data: The last piece.
 
         Raises:
-            AssertionError: Before prepare(), or ``data`` is not bytes-like.
+            AssertionError: Before ``prepare()``, or ``data`` is not bytes-like.
             ConnectionResetError: The client has gone.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -517,6 +539,8 @@ class Response(StreamResponse):
     _body: bytes | bytearray | Payload | None = None
     # What it became, if it was all there when it was compressed.
     _encoded: bytes | None = None
+    # Whether the pieces of the body were asked for: what is left of them after a failure is no body.
+    _begun = False
     _zlib_executor_size = LARGE
 
     def __init__(
@@ -724,12 +748,19 @@ class Response(StreamResponse):
         return None if self._encoded is None else len(self._encoded)
 
     async def write_eof(self, data: Data = b"") -> None:
-        """Send the body and end the response. Again: no effect.
+        """Send the body and end the response. A second call does nothing.
+
+        The server calls it when the handler has returned. Cancelled while a file or a stream is sent, it closes that,
+        and the answer can never be complete: let the cancellation pass, and the server cuts the connection off.
+
+        Args:
+            data: Nothing: the body is all there is.
 
         Raises:
-            AssertionError: Before prepare(), or there is data beside the body.
+            AssertionError: Before ``prepare()``, or there is data beside the body.
             ConnectionResetError: The client has gone.
-            RuntimeError: A body that is shorter than its Content-Length.
+            RuntimeError: A body that is shorter than its Content-Length, or one that was given up half-way before.
+            Exception: What a stream raises that is the body.
         """
         if self._ended:
             return
@@ -739,6 +770,9 @@ class Response(StreamResponse):
         if not isinstance(body, Payload):
             await super().write_eof((body if self._encoded is None else self._encoded) or b"")
             return
+        if self._begun:
+            raise RuntimeError("the body was given up when it was sent half")
+        self._begun = writer is not None
         try:
             if writer is not None and not writer.full:
                 async for piece in body.pieces():
@@ -765,7 +799,17 @@ def json_response(
     content_type: str = "application/json",
     dumps: Callable[[Any], str] = json.dumps,
 ) -> Response:
-    """Return a Response with ``data`` as JSON, or with JSON that is text or bytes already.
+    """Return a Response with a value as JSON, or with JSON that is text or bytes already.
+
+    Args:
+        data: The value.
+        text: JSON as text, instead of ``data``.
+        body: JSON as bytes, instead of ``data``.
+        status: The status code.
+        reason: The reason phrase; the usual one by default.
+        headers: Header fields, a mapping or pairs; copied.
+        content_type: The media type.
+        dumps: Makes text of the value.
 
     Raises:
         ValueError: ``data`` beside text or body.
@@ -795,10 +839,20 @@ def json_bytes_response(
     headers: Headers | None = None,
     content_type: str = "application/json",
 ) -> Response:
-    """Return a Response with ``data`` as JSON, for encoders that make bytes.
+    """Return a Response with a value as JSON, for encoders that make bytes.
+
+    Args:
+        data: The value.
+        dumps: Makes bytes of the value.
+        body: JSON as bytes, instead of ``data``.
+        status: The status code.
+        reason: The reason phrase; the usual one by default.
+        headers: Header fields, a mapping or pairs; copied.
+        content_type: The media type.
 
     Raises:
         ValueError: ``data`` beside body.
+        Exception: What ``dumps`` raises.
     """
     if data is not _MISSING:
         if body is not None:

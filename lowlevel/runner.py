@@ -22,14 +22,18 @@ __all__ = ("BaseRunner", "GracefulExit", "ServerRunner")
 # Seconds that a lifespan may take for its end, however late it is.
 _LIFESPAN_SECONDS = 10.0
 
+# Turns of the loop that a connection just accepted needs to read the request it has: asyncio takes four.
+_LAST_TURNS = 5
+
 _EXIT_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class GracefulExit(SystemExit):
     """Raised in the event loop by SIGINT and SIGTERM: stop serving, then clean up.
 
-    `run_app` catches it. Under ``asyncio.run`` it ends the main task, whose ``finally`` (or
-    ``async with runner``) cleans up, and then the process, with status 1.
+    ``run_app`` catches it. Under ``asyncio.run`` it ends the process with status 1, and ``asyncio.run``
+    cancels every task first, running handlers too: to end gracefully, wait for an event that a
+    signal handler of yours sets.
     """
 
     code = 1
@@ -40,10 +44,23 @@ def _raise_graceful_exit() -> None:
 
 
 class BaseRunner(ABC):
-    """The life of one server: `setup`, then sites, then `cleanup`.
+    """The life of one server: ``setup()``, then sites, then ``cleanup()``.
 
-    A subclass says how the server is made and may override the `shutdown` hook. As a context
-    manager (``async with runner:``) it calls `setup` on entry and `cleanup` on exit.
+    A subclass says how the server is made and may override the hook ``shutdown()``. As a context
+    manager (``async with runner:``) it calls ``setup()`` on entry and ``cleanup()`` on exit.
+
+    Args:
+        handle_signals: From ``setup()`` to ``cleanup()``, SIGINT and SIGTERM raise GracefulExit in the
+            loop. Needs the main thread. Where the loop has no signal handlers (Windows) it does
+            nothing: Ctrl-C is a KeyboardInterrupt there. False touches no signal. Not graceful under
+            ``asyncio.run``, see GracefulExit.
+        shutdown_timeout: Seconds that the whole of ``cleanup()`` may take before what still runs is
+            cancelled.
+        options: Those of Server, which aiohttp's callers give to both; no effect.
+
+    Raises:
+        TypeError: An option that is none, or of a wrong type; the message names it.
+        ValueError: A ``shutdown_timeout`` that is negative or not finite.
     """
 
     def __init__(
@@ -53,15 +70,6 @@ class BaseRunner(ABC):
         shutdown_timeout: float = 60.0,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Keep the options; nothing happens before `setup`.
-
-        handle_signals: from `setup` to `cleanup`, SIGINT and SIGTERM raise `GracefulExit` in the
-            loop. Needs the main thread. Where the loop has no signal handlers (Windows) it does
-            nothing: Ctrl-C is a KeyboardInterrupt there. False (the default) touches no signal.
-        shutdown_timeout: seconds that the whole of `cleanup` may take before what still runs is
-            cancelled. Finite and not negative, else ValueError.
-        options: those of `Server`, which aiohttp's callers give to both; no effect.
-        """
         for name in options.keys() - ServerOptions.__annotations__.keys():
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         self._handle_signals = handle_signals
@@ -74,7 +82,7 @@ class BaseRunner(ABC):
 
     @property
     def server(self) -> Server | None:
-        """The server; None before `setup` and after `cleanup`."""
+        """The server; None before ``setup()`` and after ``cleanup()``."""
         return self._server
 
     @property
@@ -89,9 +97,11 @@ class BaseRunner(ABC):
         return [sock.getsockname() for listener in listeners for sock in listener.sockets]
 
     async def setup(self) -> None:
-        """Make the server; a second call does nothing.
+        """Make the server; a second call does nothing. Cancelled, it undoes what it has begun.
 
-        RuntimeError: `handle_signals` outside the main thread.
+        Raises:
+            RuntimeError: ``handle_signals`` outside the main thread.
+            Exception: What making the server raises, such as the start of a lifespan.
         """
         if self._server is not None:
             return
@@ -105,22 +115,28 @@ class BaseRunner(ABC):
         self._closing = False
 
     async def shutdown(self) -> None:  # noqa: B027 - a hook, empty on purpose
-        """Hook for subclasses, called by `cleanup` when nobody new can come in.
+        """Do what a subclass has to do when nobody new can come in. A hook, called by ``cleanup()``.
 
-        Handlers still run and may finish: here one closes websockets and tells long streams to
-        end. It shares the one deadline of `cleanup` and is cancelled when that has passed.
+        Handlers still run and may finish: here streams of your own are told to end; WebSockets and
+        event streams are told by the server. It shares the one deadline of ``cleanup()``; when that
+        has passed, this call is cancelled.
         """
 
     async def cleanup(self) -> None:
-        """Stop serving, gracefully, within `shutdown_timeout` seconds in all.
+        """Stop serving, gracefully.
 
-        In this order: the sites stop listening; idle connections close; the `shutdown` hook runs;
+        Handlers have ``shutdown_timeout`` seconds in all; clean-up of what was cancelled and the end of
+        lifespans may take up to 17 more (10 for each further lifespan).
+
+        In this order: the sites stop listening; idle connections close; the hook ``shutdown()`` runs;
         handlers get what is left of the time to finish and are then cancelled. It returns as
-        soon as nothing runs any more. An exception of the hook is raised at the end, when the
-        server is down all the same.
+        soon as nothing runs any more.
 
-        Safe to call without `setup`, and again. When cancelled it stops waiting at once; call it
+        Safe to call without ``setup()``, and again. When cancelled it stops waiting at once; call it
         again to go on.
+
+        Raises:
+            Exception: What the hook or the end of a lifespan raises, when the server is down all the same.
         """
         async with self._cleanup_lock:
             if self._server is None:
@@ -130,8 +146,8 @@ class BaseRunner(ABC):
             self._closing = True
             for site in list(self._sites):
                 await site.stop()
-            # What was accepted just before reaches its connection first, to be closed with the rest.
-            await asyncio.sleep(0)
+            for _ in range(_LAST_TURNS):
+                await asyncio.sleep(0)
             self._server.pre_shutdown()
             try:
                 await self._run_shutdown_hook(self._server, deadline)
@@ -233,7 +249,25 @@ class BaseRunner(ABC):
 
 
 class ServerRunner(BaseRunner):
-    """Runs one `Server`, inside of what is to be there as long as it is."""
+    """Runs one Server, inside of what is to be there as long as it is.
+
+    Args:
+        web_server: The server.
+        lifespan: An async context manager, such as a Lifespan. ``setup()`` enters it, and raises what
+            it raises: nothing can listen then. ``cleanup()`` leaves it when the last connection and
+            the background work are gone; it has what is left of ``shutdown_timeout``, but at least
+            10 seconds, until it is cancelled. Its error is raised when all is down. The attribute
+            ``lifespan`` of the server's handler, as an Application has it, is entered and left
+            likewise, within this one.
+        handle_signals: As for BaseRunner.
+        shutdown_timeout: Seconds, as for BaseRunner.
+        options: As for BaseRunner; no effect.
+
+    Raises:
+        TypeError: ``web_server`` is not a Server, ``lifespan`` no async context manager. Others as for
+            BaseRunner.
+        ValueError: As for BaseRunner.
+    """
 
     def __init__(
         self,
@@ -244,17 +278,6 @@ class ServerRunner(BaseRunner):
         shutdown_timeout: float = 60.0,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Options as for `BaseRunner`, and one more.
-
-        lifespan: an async context manager, such as a `Lifespan`. `setup` enters it, and raises what
-            it raises: nothing can listen then. `cleanup` leaves it when the last connection and
-            the background work are gone; it has what is left of `shutdown_timeout`, but at least
-            10 seconds, until it is cancelled. Its error is raised when all is down. The attribute
-            `lifespan` of the server's handler, as an `Application` has it, is entered and left
-            likewise, within this one.
-
-        TypeError: `web_server` is not a `Server`, `lifespan` no async context manager.
-        """
         if not isinstance(web_server, Server):
             raise TypeError(f"web_server must be a Server, not {web_server!r}")
         if lifespan is not None and not isinstance(lifespan, AbstractAsyncContextManager):

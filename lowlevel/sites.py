@@ -40,8 +40,20 @@ class _Listener(Protocol):
 class BaseSite(ABC):
     """A place to listen: made for a runner that is set up, then started, at the end stopped.
 
-    `runner.cleanup()` stops the sites that are still started. A site that was stopped may be
-    started again, except a `SockSite`, whose socket is closed.
+    ``runner.cleanup()`` stops the sites that are still started. A site that was stopped may be
+    started again, except a SockSite, whose socket is closed. Nothing is bound before ``start()``.
+
+    Args:
+        runner: The runner; its ``setup()`` comes first.
+        shutdown_timeout: Seconds. Deprecated: give it to the runner.
+        ssl_context: Serve TLS with it. It is used as it is: certificates loaded into it later are
+            served to new connections, and protocols to be offered by ALPN are yours to set -
+            ``ssl_context.set_alpn_protocols(["http/1.1"])``; this server speaks nothing else.
+        backlog: Connections that the system keeps waiting until they are accepted.
+
+    Raises:
+        RuntimeError: Before ``runner.setup()``.
+        TypeError, ValueError: An option of a wrong type or value; the message names it.
     """
 
     def __init__(
@@ -52,16 +64,6 @@ class BaseSite(ABC):
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
-        """Keep the options; nothing is bound before `start`.
-
-        ssl_context: serve TLS with it. It is used as it is: certificates loaded into it later are
-            served to new connections, and protocols to be offered by ALPN are yours to set -
-            ``ssl_context.set_alpn_protocols(["http/1.1"])``; this server speaks nothing else.
-        backlog: connections that the system keeps waiting until they are accepted.
-        shutdown_timeout: deprecated; give it to the runner.
-
-        RuntimeError: before ``runner.setup()``. TypeError, ValueError: an option that cannot be.
-        """
         if runner.server is None:
             raise RuntimeError("runner.setup() comes before making a site")
         if shutdown_timeout != _DEFAULT_SHUTDOWN_TIMEOUT:
@@ -94,9 +96,11 @@ class BaseSite(ABC):
     async def start(self) -> None:
         """Bind and listen: on return, connections are accepted.
 
-        RuntimeError: started already, or the runner is not set up any more. OSError: the address
-        is in use, not permitted, not known. After any failure, or when cancelled, nothing
-        listens and the site may be started again.
+        After any failure, or when cancelled, nothing listens and the site may be started again.
+
+        Raises:
+            RuntimeError: Started already, or the runner is not set up any more.
+            OSError: The address is in use, not permitted, not known.
         """
         server = self._runner.server
         if server is None:
@@ -116,7 +120,10 @@ class BaseSite(ABC):
     async def stop(self) -> None:
         """Stop listening: new connections are refused, open ones stay.
 
-        RuntimeError: not started. When cancelled, the site has stopped listening all the same.
+        When cancelled, the site has stopped listening all the same.
+
+        Raises:
+            RuntimeError: Not started.
         """
         self._runner._unreg_site(self)
         await self._close()
@@ -125,7 +132,11 @@ class BaseSite(ABC):
         # Not wait_closed(): since Python 3.12 it waits for the connections, which are the server's.
         listener, self._server = self._server, None
         self._started = False
-        if listener is not None:
+        if listener is None:
+            return
+        try:
+            await _let_accepted_in(listener)
+        finally:
             listener.close()
 
     @abstractmethod
@@ -146,8 +157,40 @@ class BaseSite(ABC):
         return f"<{type(self).__name__} {self.name} {state}>"
 
 
+async def _let_accepted_in(listener: _Listener) -> None:
+    """Accept what waits in the queue of the system, which dies with the socket; then no more.
+
+    asyncio takes a turn of the loop to see it, and one to accept it. In a third, it becomes a connection: asyncio's
+    server, once it is closed, drops what has not come so far (``Server._attach``).
+    """
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        await asyncio.sleep(0)
+    for sock in listener.sockets:
+        # Other loops have no such reader, and no such gap.
+        with suppress(NotImplementedError, RuntimeError):
+            loop.remove_reader(sock.fileno())
+    await asyncio.sleep(0)
+
+
 class TCPSite(BaseSite):
-    """Listen on a TCP port."""
+    """Listen on a TCP port.
+
+    Args:
+        runner: As for BaseSite, like ``shutdown_timeout``, ``ssl_context`` and ``backlog``.
+        host: Address or name to bind, or several; a name is bound at each of its addresses. None
+            or empty: every interface, IPv4 and IPv6.
+        port: Default 8080, with ``ssl_context`` 8443. 0: a free one, the same at each address.
+        shutdown_timeout: Seconds. Deprecated: give it to the runner.
+        ssl_context: As for BaseSite.
+        backlog: Connections that wait to be accepted, as for BaseSite.
+        reuse_address: Bind although connections of an earlier server linger. Default: true, on
+            systems where that is safe.
+        reuse_port: Share the port with other sockets that say so too. Default: false.
+
+    Raises:
+        RuntimeError, TypeError, ValueError: As BaseSite raises them.
+    """
 
     def __init__(
         self,
@@ -161,15 +204,6 @@ class TCPSite(BaseSite):
         reuse_address: bool | None = None,
         reuse_port: bool | None = None,
     ) -> None:
-        """Options of `BaseSite`, and:
-
-        host: address or name to bind, or several; a name is bound at each of its addresses. None
-            or empty: every interface, IPv4 and IPv6.
-        port: default 8080, with `ssl_context` 8443. 0: a free one, the same at each address.
-        reuse_address: bind although connections of an earlier server linger. Default: true, on
-            systems where that is safe.
-        reuse_port: share the port with other sockets that say so too. Default: false.
-        """
         super().__init__(
             runner, shutdown_timeout=shutdown_timeout, ssl_context=ssl_context, backlog=backlog
         )
@@ -186,7 +220,7 @@ class TCPSite(BaseSite):
 
     @property
     def port(self) -> int:
-        """The port asked for; from `start` on the one that is bound."""
+        """The port asked for; from ``start()`` on the one that is bound."""
         return self._bound_port
 
     @property
@@ -235,7 +269,24 @@ class TCPSite(BaseSite):
 
 
 class UnixSite(BaseSite):
-    """Listen on a Unix socket."""
+    """Listen on a Unix socket.
+
+    Args:
+        runner: As for BaseSite.
+        path: Of the socket file. One left behind by a server that died is replaced; where somebody
+            answers, or a file of another kind is, ``start()`` raises OSError (EADDRINUSE). ``stop()``
+            removes the file if it is still this site's. With a leading NUL: an abstract socket
+            (Linux), without a file.
+        mode: Permissions of the file, such as ``0o660``, in force before the first connection can
+            come. Default: what the umask leaves. Connecting takes write permission.
+        shutdown_timeout: Seconds. Deprecated: give it to the runner.
+        ssl_context: As for BaseSite.
+        backlog: Connections that wait to be accepted, as for BaseSite.
+
+    Raises:
+        RuntimeError: The system has no Unix sockets; or as BaseSite raises it.
+        TypeError, ValueError: As BaseSite raises them.
+    """
 
     def __init__(
         self,
@@ -247,17 +298,6 @@ class UnixSite(BaseSite):
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
-        r"""Options of `BaseSite`, and:
-
-        path: of the socket file. One left behind by a server that died is replaced; where somebody
-            answers, or a file of another kind is, `start` raises OSError (EADDRINUSE). `stop`
-            removes the file if it is still this site's. With a leading NUL: an abstract socket
-            (Linux), without a file.
-        mode: permissions of the file, such as ``0o660``, in force before the first connection can
-            come. Default: what the umask leaves. Connecting takes write permission.
-
-        RuntimeError: the system has no Unix sockets.
-        """
         super().__init__(
             runner, shutdown_timeout=shutdown_timeout, ssl_context=ssl_context, backlog=backlog
         )
@@ -302,7 +342,19 @@ class UnixSite(BaseSite):
 
 
 class SockSite(BaseSite):
-    """Listen on a socket that somebody else has bound: inherited, from systemd, of any family."""
+    """Listen on a socket that somebody else has bound: inherited, from systemd, of any family.
+
+    Args:
+        runner: As for BaseSite.
+        sock: A bound stream socket. The site owns it from ``start()`` on and closes it at ``stop()``; the
+            file of a Unix socket stays.
+        shutdown_timeout: Seconds. Deprecated: give it to the runner.
+        ssl_context: As for BaseSite.
+        backlog: Connections that wait to be accepted, as for BaseSite.
+
+    Raises:
+        RuntimeError, TypeError, ValueError: As BaseSite raises them.
+    """
 
     def __init__(
         self,
@@ -313,11 +365,6 @@ class SockSite(BaseSite):
         ssl_context: SSLContext | None = None,
         backlog: int = 128,
     ) -> None:
-        """Options of `BaseSite`, and:
-
-        sock: a bound stream socket. The site owns it from `start` on and closes it at `stop`; the
-            file of a Unix socket stays.
-        """
         super().__init__(
             runner, shutdown_timeout=shutdown_timeout, ssl_context=ssl_context, backlog=backlog
         )
@@ -342,7 +389,17 @@ class SockSite(BaseSite):
 
 
 class NamedPipeSite(BaseSite):
-    """Listen on a named pipe of Windows."""
+    r"""Listen on a named pipe of Windows.
+
+    Args:
+        runner: As for BaseSite.
+        path: The pipe's name, such as ``\\.\pipe\name``.
+        shutdown_timeout: Seconds. Deprecated: give it to the runner.
+
+    Raises:
+        RuntimeError: Not on Windows, or the loop is not a ProactorEventLoop; or as BaseSite raises it.
+        TypeError, ValueError: As BaseSite raises them.
+    """
 
     def __init__(
         self,
@@ -351,10 +408,6 @@ class NamedPipeSite(BaseSite):
         *,
         shutdown_timeout: float = _DEFAULT_SHUTDOWN_TIMEOUT,
     ) -> None:
-        r"""`path`: the pipe's name, such as ``\\.\pipe\name``.
-
-        RuntimeError: not on Windows, or the loop is not a ProactorEventLoop.
-        """
         proactor: type | None = getattr(asyncio, "ProactorEventLoop", None)
         if proactor is None or not isinstance(asyncio.get_running_loop(), proactor):
             raise RuntimeError("named pipes need Windows and its ProactorEventLoop")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bz2
+import contextlib
 import gzip
 import io
 import os
@@ -500,3 +501,25 @@ async def test_the_body_of_a_request_as_the_body_of_its_response() -> None:
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         )
         assert answer.body == body
+
+
+@pytest.mark.parametrize("as_function", [False, True], ids=["iterator", "function"])
+async def test_a_body_that_was_given_up_is_no_answer(as_function: bool) -> None:
+    """Returned all the same, it must not look complete, nor be sent from its beginning again."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.Event().wait()
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        response = web.Response(body=endless if as_function else endless())
+        await response.prepare(request)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await response.write_eof()
+        return response
+
+    async with serving(handler) as site, Peer.connect(site.port) as peer:
+        await peer.send(GET)
+        said = await peer.read_eof()
+    assert said.endswith(b"\r\n\r\n5\r\nfirst\r\n")

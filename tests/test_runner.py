@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -231,6 +232,49 @@ async def test_what_was_accepted_reaches_its_connection_before_idle_ones_close()
     async with web.ServerRunner(server):
         asyncio.get_running_loop().call_soon(server.calls.append, "accepted")
     assert server.calls[:2] == ["accepted", "pre_shutdown"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("ending", ["stop", "cleanup"])
+async def test_a_client_that_came_in_time_is_answered(turns: int, ending: str) -> None:
+    """Its connection and request wait in the system, or got any number of turns of the loop further."""
+
+    async def handler(request: web.BaseRequest) -> web.Response:
+        return web.Response(text="in time")
+
+    runner = web.ServerRunner(web.Server(handler))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await (site.stop() if ending == "stop" else runner.cleanup())
+            answer = await asyncio.to_thread(client.recv, 1000)
+    finally:
+        await runner.cleanup()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_request_on_an_open_connection_that_came_in_time_is_answered() -> None:
+    async def handler(request: web.BaseRequest) -> web.Response:
+        return web.Response(text="in time")
+
+    server = web.Server(handler)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
+        async with asyncio.timeout(10):
+            while not server.connections:
+                await asyncio.sleep(0)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await runner.cleanup()
+        answer = await asyncio.to_thread(client.recv, 1000)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_cleanup_returns_early_when_nothing_runs() -> None:

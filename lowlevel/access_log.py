@@ -25,28 +25,34 @@ class AbstractAccessLogger(ABC):
     """What ``Server(access_log_class=...)`` takes: makes a log record of a finished request.
 
     The server builds one with ``access_log_class(access_log, access_log_format)``, asks
-    `enabled` once per connection, and calls `log` once per request, at its end.
+    ``enabled`` once per connection, and calls ``log()`` once per request, at its end.
+
+    Args:
+        logger: Where to log; kept as ``logger``.
+        log_format: What to log; kept as ``log_format``.
     """
 
     __slots__ = ("log_format", "logger")
 
     def __init__(self, logger: logging.Logger, log_format: str) -> None:
-        """Keep `logger` and `log_format` as attributes of the same names."""
         self.logger = logger
         self.log_format = log_format
 
     @property
     def enabled(self) -> bool:
-        """Whether `log` is to be called at all; false costs a connection nothing. Default: true."""
+        """Whether ``log()`` is to be called at all. False costs a connection nothing; true by default."""
         return True
 
     @abstractmethod
     def log(self, request: BaseRequest | None, response: StreamResponse, time: float) -> None:
-        """Log one request.
+        """Log one request. Runs in its context, so a ContextVar that the handler set is seen here.
 
-        `request` is None when what came was not a request (a 400, say); `time` is in seconds,
-        from the request's head to the end of its response. Runs in the request's context, so a
-        ContextVar that the handler set is seen here. It must not block and must not raise.
+        It must not block and must not raise.
+
+        Args:
+            request: The request; None when what came was not a request (a 400, say).
+            response: The response, which has been sent, or as much of it as the client took.
+            time: Seconds from the request's head to the end of its response.
         """
 
 
@@ -83,7 +89,14 @@ class AccessLogger(AbstractAccessLogger):
     What is absent reads ``-``; without a request, request headers read ``(no headers)``. Text that
     is no atom stays as it is. In the line, whatever is not printable, quotes and backslashes are
     written as escapes (``\x1b``, ``\"``, ``\\``), so a peer can forge neither a line nor a field;
-    `extra` holds the values untouched, for formatters that do their own quoting.
+    ``extra`` holds the values untouched, for formatters that do their own quoting.
+
+    Args:
+        logger: Where to log.
+        log_format: Atoms of the table, and other text.
+
+    Raises:
+        TypeError: ``log_format`` is no str, or ``logger`` no logger.
     """
 
     LOG_FORMAT = '%a %t "%r" %s %b "%{Referer}i" "%{User-Agent}i"'
@@ -91,7 +104,6 @@ class AccessLogger(AbstractAccessLogger):
     __slots__ = ("_atoms", "_template")
 
     def __init__(self, logger: logging.Logger, log_format: str = LOG_FORMAT) -> None:
-        """Read `log_format` once. TypeError: it is no str, or `logger` no logger."""
         if not hasattr(logger, "isEnabledFor"):
             raise TypeError(f"access_log must be a logging.Logger, not {type(logger).__name__}")
         if not isinstance(log_format, str):
@@ -105,7 +117,13 @@ class AccessLogger(AbstractAccessLogger):
         return self.logger.isEnabledFor(logging.INFO)
 
     def log(self, request: BaseRequest | None, response: StreamResponse, time: float) -> None:
-        """Write the line. An error on the way is itself logged ("Error in logging"), not raised."""
+        """Write the line. An error on the way is itself logged ("Error in logging"), not raised.
+
+        Args:
+            request: The request; None when what came was not a request.
+            response: The response.
+            time: Seconds that it took.
+        """
         try:
             line: list[str | int] = []
             extra: dict[str, Any] = {}

@@ -83,6 +83,9 @@ class StreamReader:
     - HTTPRequestTimeout when the client stopped sending for ``body_timeout`` seconds;
     - PayloadAccessError when the response has already been sent.
 
+    ``async for line in request.content`` reads line by line; a line that is too long for ``readline()`` comes in
+    pieces.
+
     Attributes:
         total_bytes: How many bytes have come so far.
         trailers: Raw trailer fields, complete at the end of a chunked body (RFC 9112 §7.1.2).
@@ -227,7 +230,8 @@ class StreamReader:
     async def read(self, n: int = -1) -> bytes:
         """Read up to ``n`` bytes, waiting for at least one; everything up to the end when ``n`` is negative.
 
-        Returns ``b""`` at the end of the body.
+        Returns ``b""`` at the end of the body. There is no limit on what is read up to the end: ``request.read()`` has
+        one.
         """
         if n == 0:
             self._check()
@@ -253,6 +257,7 @@ class StreamReader:
 
         Raises:
             asyncio.IncompleteReadError: The body ended first; ``partial`` has what there was.
+            ValueError: ``n`` is negative.
         """
         if n < 0:
             raise ValueError("readexactly size can not be less than zero")
@@ -262,15 +267,25 @@ class StreamReader:
         return self._take(n)
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
-        """Read one line with its ``\\n``; at the end of the body, what is left. Raises ValueError like readuntil."""
+        """Read one line with its line feed; at the end of the body, what is left.
+
+        Args:
+            max_line_length: Most bytes, the line feed included; by default the high mark (twice ``read_bufsize``).
+
+        Raises:
+            ValueError: The line is longer. Nothing is lost.
+        """
         return await self.readuntil(b"\n", max_size=max_line_length)
 
     async def readuntil(self, separator: bytes = b"\n", *, max_size: int | None = None) -> bytes:
         """Read up to and including ``separator``; at the end of the body, what is left.
 
+        Args:
+            separator: What to look for, of one byte or more.
+            max_size: Most bytes, the separator included; by default the high mark (twice ``read_bufsize``).
+
         Raises:
-            ValueError: The separator is empty, or did not come within ``max_size`` bytes, by default the high mark
-                (twice ``read_bufsize``). Nothing is lost.
+            ValueError: The separator is empty, or did not come within ``max_size`` bytes. Nothing is lost.
         """
         if not separator:
             raise ValueError("Separator should be at least one-byte string")

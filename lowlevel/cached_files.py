@@ -1,6 +1,6 @@
 """Files that are in memory, opened and read on the event loop: nothing here ever waits for a disk.
 
-A trip to a thread costs a tenth of a millisecond, several times what a small file costs by itself. Linux can be asked
+A trip to a thread costs several times what a small file costs by itself. Linux can be asked
 to do only what needs no waiting: ``openat2`` with RESOLVE_CACHED (since 5.12) opens a file if the whole way to it is in
 memory, ``preadv2`` with RWF_NOWAIT reads what is. Whatever may have to wait, and every other system, is a
 BlockingIOError; who gets one goes to a thread.

@@ -50,12 +50,12 @@ examples:
   %(prog)s shop.site:app.handle --host 0.0.0.0 --port 0
 
   # a Unix socket, for a proxy of the same group
-  %(prog)s hello --path /run/hello.sock --path-mode 660
+  %(prog)s hello --path /run/hello/hello.sock --path-mode 660
 
   # https
   %(prog)s hello --port 8443 --certfile cert.pem --keyfile key.pem
 
-  # as fast as it gets: pip install 'lowlevel[speed]'
+  # as fast as it gets: uvloop, which comes with the extra "speed"
   %(prog)s hello --loop uvloop --no-access-log
 
 Ctrl-C or SIGTERM ends it: no new connections, running requests finish. Again: at once.
@@ -69,10 +69,14 @@ class _CannotServe(Exception):
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str = "lowlevel") -> int:
-    """Run the command with `argv` (default: ``sys.argv[1:]``) and return its exit status.
+    """Run the command and return its exit status.
 
-    `prog` is what the command calls itself. SystemExit: after ``--help``, ``--version``, and for a
-    command line that makes no sense.
+    Args:
+        argv: The arguments; ``sys.argv[1:]`` by default.
+        prog: What the command calls itself.
+
+    Raises:
+        SystemExit: After ``--help`` and ``--version``, and for a command line that makes no sense.
     """
     parser = _parser(prog)
     arguments = parser.parse_args(argv)
@@ -373,7 +377,7 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         except ImportError as exc:
             if name == "uvloop":
                 raise _CannotServe(
-                    f"uvloop cannot be imported ({exc}): pip install 'lowlevel[speed]',"
+                    f"uvloop cannot be imported ({exc}): pip install uvloop,"
                     " or leave --loop out"
                 ) from exc
         else:

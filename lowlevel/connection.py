@@ -840,7 +840,7 @@ class Connection(Outlet):
 
     @property
     def sockname(self) -> Any:
-        """Our own address: a tuple, a path; None once the connection is lost."""
+        """Our own address, a tuple or a path; None once the connection is lost."""
         return None if self._transport is None else self._transport.get_extra_info("sockname")
 
     @property
@@ -956,7 +956,10 @@ class Connection(Outlet):
             self._transport.abort()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """Close; wait up to ``timeout`` seconds for the handler, then cancel it and wait as long again."""
+        """Close; wait up to ``timeout`` seconds for the handler, then cancel it and wait as long again.
+
+        When this call is cancelled it stops waiting; the connection closes after its present response.
+        """
         self.close()
         task = self._task
         if task is not None and task is not asyncio.current_task():

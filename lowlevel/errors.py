@@ -12,7 +12,10 @@ __all__ = (
 
 
 class RequestPayloadError(Exception):
-    """The body of the request is malformed: bad framing, or bytes that its content coding does not allow."""
+    """The body of the request is malformed: bad framing, or bytes that its content coding does not allow.
+
+    Raised to whoever reads the body; nobody need catch it, for the client gets a 400.
+    """
 
 
 class PayloadAccessError(Exception):

@@ -102,8 +102,9 @@ class EventSourceResponse(StreamResponse):
 
     @property
     def closed(self) -> bool:
-        """Whether no more events are wanted: the client has left, asked for none (HEAD), the server shuts down, or the
-        response has ended.
+        """Whether no more events are wanted.
+
+        The client has left, asked for none (HEAD), the server shuts down, or the response has ended.
         """
         return self._ended or self._over or (self._writer is not None and self._writer.full)
 
@@ -112,7 +113,7 @@ class EventSourceResponse(StreamResponse):
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
         """Send the head as the answer to ``request``; from now on the client is watched, and heartbeats are sent.
 
-        Returns and raises as StreamResponse.prepare() does.
+        It returns and raises what ``StreamResponse.prepare()`` does. It does not wait, so there is nothing to cancel.
         """
         if self.prepared:
             return await super().prepare(request)
@@ -127,11 +128,10 @@ class EventSourceResponse(StreamResponse):
         return writer
 
     async def __aenter__(self) -> Self:
-        """Prepare, if that was not done before.
+        """Prepare, if that was not done before. Besides what it names, it raises what ``prepare()`` raises.
 
         Raises:
             RuntimeError: There is no request to prepare for.
-            As prepare() otherwise.
         """
         if not self.prepared:
             if self._opener is None:
@@ -189,7 +189,7 @@ class EventSourceResponse(StreamResponse):
         await self.write(format_event(data, event, id, retry))
 
     async def write(self, data: Data) -> None:
-        """Send a piece of the stream as it is. Raises as StreamResponse.write() does."""
+        """Send a piece of the stream as it is. It raises, and may be cancelled, as ``StreamResponse.write()``."""
         self._sending += 1
         try:
             await super().write(data)
@@ -201,9 +201,10 @@ class EventSourceResponse(StreamResponse):
             self._silent_since = asyncio.get_running_loop().time()
 
     async def write_eof(self, data: Data = b"") -> None:
-        """Send what the iterable makes, then a last piece, and end the response. Again: no effect.
+        """Send what the iterable makes, then a last piece, and end the response. A second call does nothing.
 
-        Raises as StreamResponse.write_eof() does, and what the iterable raises.
+        It raises what ``StreamResponse.write_eof()`` does, and what the iterable raises. Cancelled, it closes the
+        iterable, and the stream is over.
         """
         source = self._source
         try:

@@ -108,7 +108,7 @@ class HTTPException(Response, Exception):
         content_type: The media type, without charset; ``text/plain`` for text by default.
 
     Raises:
-        ValueError: as Response does.
+        TypeError, ValueError: An argument of a wrong type or value, as Response raises them.
     """
 
     status_code: ClassVar[int] = -1
@@ -151,7 +151,7 @@ class HTTPException(Response, Exception):
         Exception.__init__(self, self.reason)
 
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
-        """Send the head, as a StreamResponse does.
+        """Send the head, as ``StreamResponse.prepare()`` does; it raises, and may be cancelled, like that.
 
         Raises:
             TypeError: The class has no status code, being a base like HTTPError.
@@ -168,51 +168,65 @@ class HTTPException(Response, Exception):
 
 
 class HTTPError(HTTPException):
-    """Base of the errors 400 to 599."""
+    """Base of the errors 400 to 599. ``http_error()`` makes any of them by its number."""
 
 
 # --- 2xx: rarely raised, but handy to leave nested calls with an answer --------------------------
 
 
 class HTTPSuccessful(HTTPException):
-    """Base of the answers 200 to 206."""
+    """Base of the answers 200 to 206: something was done (RFC 9110 §15.3)."""
 
 
 class HTTPOk(HTTPSuccessful):
-    status_code = 200  # RFC 9110 §15.3.1
+    """The request has succeeded (RFC 9110 §15.3.1)."""
+
+    status_code = 200
 
 
 class HTTPCreated(HTTPSuccessful):
-    status_code = 201  # RFC 9110 §15.3.2
+    """Something new is there; ``Location`` may say where (RFC 9110 §15.3.2)."""
+
+    status_code = 201
 
 
 class HTTPAccepted(HTTPSuccessful):
-    status_code = 202  # RFC 9110 §15.3.3
+    """It will be done, or not: nobody knows yet (RFC 9110 §15.3.3)."""
+
+    status_code = 202
 
 
 class HTTPNonAuthoritativeInformation(HTTPSuccessful):
-    status_code = 203  # RFC 9110 §15.3.4
+    """A proxy has changed what the server said (RFC 9110 §15.3.4)."""
+
+    status_code = 203
 
 
 class HTTPNoContent(HTTPSuccessful):
-    status_code = 204  # RFC 9110 §15.3.5
+    """It is done, and there is nothing to say about it (RFC 9110 §15.3.5)."""
+
+    status_code = 204
     empty_body = True
 
 
 class HTTPResetContent(HTTPSuccessful):
-    status_code = 205  # RFC 9110 §15.3.6
+    """It is done; the client shall clear its form (RFC 9110 §15.3.6)."""
+
+    status_code = 205
     empty_body = True
 
 
 class HTTPPartialContent(HTTPSuccessful):
-    status_code = 206  # RFC 9110 §15.3.7
+    """The part that was asked for (RFC 9110 §15.3.7); FileResponse makes such answers by itself."""
+
+    status_code = 206
 
 
 # --- 3xx -----------------------------------------------------------------------------------------
 
 
 class HTTPRedirection(HTTPException):
-    """Base of the answers 300 to 308."""
+    """Base of the answers 300 to 308: more is to be done (RFC 9110 §15.4)."""
 
 
 class HTTPMove(HTTPRedirection):
@@ -220,6 +234,8 @@ class HTTPMove(HTTPRedirection):
 
     Args:
         location: Where to; kept as it is in ``location``, sent percent-encoded in ``Location``.
+
+    The others are those of HTTPException.
 
     Raises:
         ValueError: no location, one that is not a URL, or one with CR, LF or NUL.
@@ -249,67 +265,93 @@ class HTTPMove(HTTPRedirection):
 
 
 class HTTPMultipleChoices(HTTPMove):
-    status_code = 300  # RFC 9110 §15.4.1
+    """There are several, and this one is preferred (RFC 9110 §15.4.1)."""
+
+    status_code = 300
 
 
 class HTTPMovedPermanently(HTTPMove):
-    status_code = 301  # RFC 9110 §15.4.2
+    """It is there from now on; a POST may become a GET on the way (RFC 9110 §15.4.2)."""
+
+    status_code = 301
 
 
 class HTTPFound(HTTPMove):
-    status_code = 302  # RFC 9110 §15.4.3
+    """It is there for now; a POST may become a GET on the way (RFC 9110 §15.4.3)."""
+
+    status_code = 302
 
 
 class HTTPSeeOther(HTTPMove):
-    status_code = 303  # RFC 9110 §15.4.4
+    """The answer is there, to be asked for with GET (RFC 9110 §15.4.4)."""
+
+    status_code = 303
 
 
 class HTTPNotModified(HTTPRedirection):
-    status_code = 304  # RFC 9110 §15.4.5
+    """The client has it already (RFC 9110 §15.4.5); FileResponse makes such answers by itself."""
+
+    status_code = 304
     empty_body = True
 
 
 class HTTPUseProxy(HTTPMove):
-    status_code = 305  # RFC 9110 §15.4.6
+    """Deprecated, and no client does it (RFC 9110 §15.4.6)."""
+
+    status_code = 305
 
 
 class HTTPTemporaryRedirect(HTTPMove):
-    status_code = 307  # RFC 9110 §15.4.8
+    """It is there for now; the method stays (RFC 9110 §15.4.8)."""
+
+    status_code = 307
 
 
 class HTTPPermanentRedirect(HTTPMove):
-    status_code = 308  # RFC 9110 §15.4.9
+    """It is there from now on; the method stays (RFC 9110 §15.4.9)."""
+
+    status_code = 308
 
 
 # --- 4xx: the client's fault ---------------------------------------------------------------------
 
 
 class HTTPClientError(HTTPError):
-    """Base of the errors 400 to 499."""
+    """Base of the errors 400 to 499: the client has to do something else (RFC 9110 §15.5)."""
 
 
 class HTTPBadRequest(HTTPClientError):
-    status_code = 400  # RFC 9110 §15.5.1
+    """What came cannot be understood (RFC 9110 §15.5.1)."""
+
+    status_code = 400
 
 
 class RequestDecodeError(HTTPBadRequest, ValueError):
-    """The body is not what its type says: no JSON, or no text in its charset. Also a ValueError."""
+    """The body is not what its type says: no JSON, no form, or no text in its charset. Also a ValueError."""
 
 
 class HTTPUnauthorized(HTTPClientError):
-    status_code = 401  # RFC 9110 §15.5.2
+    """Say who you are; ``WWW-Authenticate`` has to say how (RFC 9110 §15.5.2)."""
+
+    status_code = 401
 
 
 class HTTPPaymentRequired(HTTPClientError):
-    status_code = 402  # RFC 9110 §15.5.3
+    """Reserved for the future (RFC 9110 §15.5.3)."""
+
+    status_code = 402
 
 
 class HTTPForbidden(HTTPClientError):
-    status_code = 403  # RFC 9110 §15.5.4
+    """Understood, and refused (RFC 9110 §15.5.4)."""
+
+    status_code = 403
 
 
 class HTTPNotFound(HTTPClientError):
-    status_code = 404  # RFC 9110 §15.5.5
+    """There is nothing here, or nothing that you may know of (RFC 9110 §15.5.5)."""
+
+    status_code = 404
 
 
 class HTTPMethodNotAllowed(HTTPClientError):
@@ -318,6 +360,8 @@ class HTTPMethodNotAllowed(HTTPClientError):
     Args:
         method: The method of the request; kept in upper case as ``method``.
         allowed_methods: The methods that work, sent in ``Allow``; kept as the set ``allowed_methods``.
+
+    The others are those of HTTPException.
     """
 
     status_code = 405
@@ -344,31 +388,45 @@ class HTTPMethodNotAllowed(HTTPClientError):
 
 
 class HTTPNotAcceptable(HTTPClientError):
-    status_code = 406  # RFC 9110 §15.5.7
+    """Nothing here is of a kind that the client accepts (RFC 9110 §15.5.7)."""
+
+    status_code = 406
 
 
 class HTTPProxyAuthenticationRequired(HTTPClientError):
-    status_code = 407  # RFC 9110 §15.5.8
+    """Say to the proxy who you are; ``Proxy-Authenticate`` has to say how (RFC 9110 §15.5.8)."""
+
+    status_code = 407
 
 
 class HTTPRequestTimeout(HTTPClientError):
-    status_code = 408  # RFC 9110 §15.5.9
+    """The request did not come in time (RFC 9110 §15.5.9); raised to whoever reads its body."""
+
+    status_code = 408
 
 
 class HTTPConflict(HTTPClientError):
-    status_code = 409  # RFC 9110 §15.5.10
+    """It does not go with the present state of things (RFC 9110 §15.5.10)."""
+
+    status_code = 409
 
 
 class HTTPGone(HTTPClientError):
-    status_code = 410  # RFC 9110 §15.5.11
+    """It was here, and will not come back (RFC 9110 §15.5.11)."""
+
+    status_code = 410
 
 
 class HTTPLengthRequired(HTTPClientError):
-    status_code = 411  # RFC 9110 §15.5.12
+    """Not without Content-Length (RFC 9110 §15.5.12)."""
+
+    status_code = 411
 
 
 class HTTPPreconditionFailed(HTTPClientError):
-    status_code = 412  # RFC 9110 §15.5.13
+    """A condition of the request, If-Match for example, does not hold (RFC 9110 §15.5.13)."""
+
+    status_code = 412
 
 
 class HTTPRequestEntityTooLarge(HTTPClientError):
@@ -377,6 +435,8 @@ class HTTPRequestEntityTooLarge(HTTPClientError):
     Args:
         max_size: The limit in bytes, told in the default text.
         actual_size: Taken for aiohttp's callers; not told.
+
+    The others are those of HTTPException.
     """
 
     status_code = 413
@@ -400,59 +460,87 @@ class HTTPRequestEntityTooLarge(HTTPClientError):
 
 
 class HTTPRequestURITooLong(HTTPClientError):
-    status_code = 414  # RFC 9110 §15.5.15
+    """The target of the request is longer than the server reads (RFC 9110 §15.5.15)."""
+
+    status_code = 414
 
 
 class HTTPUnsupportedMediaType(HTTPClientError):
-    status_code = 415  # RFC 9110 §15.5.16
+    """The body is of a type, or compressed in a way, that is not understood here (RFC 9110 §15.5.16)."""
+
+    status_code = 415
 
 
 class HTTPRequestRangeNotSatisfiable(HTTPClientError):
-    status_code = 416  # RFC 9110 §15.5.17
+    """There is nothing in the range that was asked for (RFC 9110 §15.5.17)."""
+
+    status_code = 416
 
 
 class HTTPExpectationFailed(HTTPClientError):
-    status_code = 417  # RFC 9110 §15.5.18
+    """What ``Expect`` asks for cannot be had (RFC 9110 §15.5.18)."""
+
+    status_code = 417
 
 
 class HTTPImATeapot(HTTPClientError):
-    status_code = 418  # RFC 2324 §2.3.2
+    """Coffee cannot be brewed in a teapot (RFC 2324 §2.3.2)."""
+
+    status_code = 418
 
 
 class HTTPMisdirectedRequest(HTTPClientError):
-    status_code = 421  # RFC 9110 §15.5.20
+    """This server does not answer for that host (RFC 9110 §15.5.20)."""
+
+    status_code = 421
 
 
 class HTTPUnprocessableEntity(HTTPClientError):
-    status_code = 422  # RFC 9110 §15.5.21
+    """Well formed, and yet it makes no sense (RFC 9110 §15.5.21)."""
+
+    status_code = 422
 
 
 class HTTPLocked(HTTPClientError):
-    status_code = 423  # RFC 4918 §11.3
+    """Somebody else has locked it (RFC 4918 §11.3)."""
+
+    status_code = 423
 
 
 class HTTPFailedDependency(HTTPClientError):
-    status_code = 424  # RFC 4918 §11.4
+    """Something else that it needs has failed (RFC 4918 §11.4)."""
+
+    status_code = 424
 
 
 class HTTPTooEarly(HTTPClientError):
-    status_code = 425  # RFC 8470 §5.2
+    """It could be a replay: send it again when the handshake is over (RFC 8470 §5.2)."""
+
+    status_code = 425
 
 
 class HTTPUpgradeRequired(HTTPClientError):
-    status_code = 426  # RFC 9110 §15.5.22
+    """Not in this protocol; ``Upgrade`` has to say in which (RFC 9110 §15.5.22)."""
+
+    status_code = 426
 
 
 class HTTPPreconditionRequired(HTTPClientError):
-    status_code = 428  # RFC 6585 §3
+    """Not without a condition, lest an update of somebody else be lost (RFC 6585 §3)."""
+
+    status_code = 428
 
 
 class HTTPTooManyRequests(HTTPClientError):
-    status_code = 429  # RFC 6585 §4
+    """Slow down; ``Retry-After`` may say for how long (RFC 6585 §4)."""
+
+    status_code = 429
 
 
 class HTTPRequestHeaderFieldsTooLarge(HTTPClientError):
-    status_code = 431  # RFC 6585 §5
+    """The header fields are too large, or too many (RFC 6585 §5)."""
+
+    status_code = 431
 
 
 class HTTPUnavailableForLegalReasons(HTTPClientError):
@@ -461,6 +549,8 @@ class HTTPUnavailableForLegalReasons(HTTPClientError):
     Args:
         link: Where to learn who demanded it, sent as ``Link: <...>; rel="blocked-by"``; None or
             empty if that is not told.
+
+    The others are those of HTTPException.
 
     Raises:
         ValueError: a link that is not a URL.
@@ -497,51 +587,73 @@ class HTTPUnavailableForLegalReasons(HTTPClientError):
 
 
 class HTTPServerError(HTTPError):
-    """Base of the errors 500 to 599."""
+    """Base of the errors 500 to 599: the server could not do it (RFC 9110 §15.6)."""
 
 
 class HTTPInternalServerError(HTTPServerError):
-    status_code = 500  # RFC 9110 §15.6.1
+    """Something went wrong (RFC 9110 §15.6.1); the answer to an exception that nobody handles."""
+
+    status_code = 500
 
 
 class HTTPNotImplemented(HTTPServerError):
-    status_code = 501  # RFC 9110 §15.6.2
+    """No resource here has this method (RFC 9110 §15.6.2)."""
+
+    status_code = 501
 
 
 class HTTPBadGateway(HTTPServerError):
-    status_code = 502  # RFC 9110 §15.6.3
+    """Another server, which was asked, gave no good answer (RFC 9110 §15.6.3)."""
+
+    status_code = 502
 
 
 class HTTPServiceUnavailable(HTTPServerError):
-    status_code = 503  # RFC 9110 §15.6.4
+    """Not now; ``Retry-After`` may say when (RFC 9110 §15.6.4)."""
+
+    status_code = 503
 
 
 class HTTPGatewayTimeout(HTTPServerError):
-    status_code = 504  # RFC 9110 §15.6.5
+    """Another server, which was asked, did not answer in time (RFC 9110 §15.6.5)."""
+
+    status_code = 504
 
 
 class HTTPVersionNotSupported(HTTPServerError):
-    status_code = 505  # RFC 9110 §15.6.6
+    """Not in this version of HTTP (RFC 9110 §15.6.6)."""
+
+    status_code = 505
 
 
 class HTTPVariantAlsoNegotiates(HTTPServerError):
-    status_code = 506  # RFC 2295 §8.1
+    """A variant that was chosen wants to choose again (RFC 2295 §8.1)."""
+
+    status_code = 506
 
 
 class HTTPInsufficientStorage(HTTPServerError):
-    status_code = 507  # RFC 4918 §11.5
+    """There is no room for it (RFC 4918 §11.5)."""
+
+    status_code = 507
 
 
 class HTTPLoopDetected(HTTPServerError):
-    status_code = 508  # RFC 5842 §7.2
+    """What was asked for contains itself (RFC 5842 §7.2)."""
+
+    status_code = 508
 
 
 class HTTPNotExtended(HTTPServerError):
-    status_code = 510  # RFC 2774 §7
+    """Not without an extension that the request lacks (RFC 2774 §7)."""
+
+    status_code = 510
 
 
 class HTTPNetworkAuthenticationRequired(HTTPServerError):
-    status_code = 511  # RFC 6585 §6
+    """The network wants to know who you are (RFC 6585 §6)."""
+
+    status_code = 511
 
 
 # --- Any error by its number ---------------------------------------------------------------------

@@ -201,7 +201,9 @@ class FileResponse(StreamResponse):
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
         """Open the file, and send all of the answer to ``request``: nobody needs the file any more then.
 
-        Returns None, as for every response that has ended. Raises as StreamResponse.prepare() does, and
+        Returns None, as for every response that has ended. Besides what it names, it raises what
+        ``StreamResponse.prepare()`` raises. Cancelled, it closes the file; if the head is out, the answer can never be
+        complete, and the connection is cut.
 
         Raises:
             OSError: For what is no fault of the path (too many open files, a failing disk), and when the file was
@@ -214,7 +216,9 @@ class FileResponse(StreamResponse):
         return await super().prepare(request)
 
     async def open(self, request: BaseRequest) -> None:
-        """Open the file as prepare() would, and become the answer to ``request``: ``status`` and header fields tell.
+        """Open the file as ``prepare()`` would, and become the answer to ``request``: see ``status`` and header fields.
+
+        Cancelled, it leaves no file open, and may be called again.
 
         Raises:
             OSError: What is no fault of the path: too many open files, a failing disk.
@@ -386,11 +390,11 @@ class FileResponse(StreamResponse):
     # The body.
 
     async def write_eof(self, data: Data = b"") -> None:
-        """No effect, since prepare() sent all.
+        """Do nothing, since ``prepare()`` sent all; so there is nothing to cancel either.
 
         Raises:
-            AssertionError: Before prepare(), or there is data beside the file.
-            RuntimeError: prepare() was cancelled, or failed: the connection has to be cut.
+            AssertionError: Before ``prepare()``, or there is data beside the file.
+            RuntimeError: ``prepare()`` was cancelled, or failed: the connection has to be cut.
         """
         if self._ended:
             return

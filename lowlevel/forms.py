@@ -54,7 +54,7 @@ _MOST_PIECES: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class FileField:
-    """A file of a form.
+    """A file of a form (RFC 7578 §4.2).
 
     Attributes:
         name: The name of the field.

@@ -30,9 +30,9 @@ def parse(name: str, value: str) -> Any:
         =============================================================  ==========================================
         Accept                                                         ``{media range: {parameter: text, "q": float}}``
         Accept-Charset, Accept-Encoding, Accept-Language               ``{name: q}``
-        Accept-CH, Accept-Ranges, Content-Encoding, Content-Language,  list of names in lower case
-        Vary, Access-Control-Allow-Headers,
-        Access-Control-Expose-Headers, Access-Control-Request-Headers
+        Accept-CH, Accept-Ranges, Content-Encoding, Content-Language   list of names in lower case
+        Vary, Access-Control-Allow-Headers                             the same
+        Access-Control-Expose-Headers, Access-Control-Request-Headers  the same
         Allow, Access-Control-Allow-Methods                            list of names as they came
         Accept-Patch                                                   list of ``(media type, {parameter: text})``
         Content-Type                                                   ``(media type, {parameter: text})``
@@ -49,8 +49,8 @@ def parse(name: str, value: str) -> Any:
         Content-Security-Policy, also with -Report-Only                list of ``{directive: [words]}``, one a policy
         Cookie                                                         ``{name: [values]}``
         Set-Cookie                                                     SetCookie
-        Date, Expires, If-Modified-Since, If-Unmodified-Since,         datetime
-        Last-Modified
+        Date, Expires, Last-Modified                                   datetime
+        If-Modified-Since, If-Unmodified-Since                         the same
         ETag                                                           ETag
         If-Match, If-None-Match                                        list of ETag; ``[ETag("*")]`` for any
         If-Range                                                       ETag or datetime
@@ -58,9 +58,9 @@ def parse(name: str, value: str) -> Any:
         Forwarded                                                      list of ``{parameter: text}``, one a proxy
         Host                                                           ``(host, port or None)``, no brackets
         Expect                                                         str in lower case
-        Access-Control-Allow-Origin, Access-Control-Request-Method,    str as it came
-        Content-Location, Cross-Origin-Resource-Policy, Location,
-        Origin, Referer, Server
+        Access-Control-Allow-Origin, Access-Control-Request-Method     str as it came
+        Content-Location, Cross-Origin-Resource-Policy, Location       the same
+        Origin, Referer, Server                                        the same
         any other                                                      ``value`` itself
         =============================================================  ==========================================
 
@@ -90,9 +90,9 @@ def collect(
 
     Returns:
         What ``parse`` returns, by the names of the fields in lower case. Fields with one name become one value: lists
-        are joined, and mappings, in which the first of several items with one name counts, while a cookie keeps all
-        its values. Fields that ``parse`` does not know are joined with ``", "`` (RFC 9110 §5.3). Of others, the last
-        counts. ``set-cookie`` is a list of SetCookie. A malformed field is left out.
+        and mappings are joined; in a mapping the first of several items with one name counts, while a cookie keeps
+        all its values. Fields that ``parse`` does not know are joined with ``", "`` (RFC 9110 §5.3). Of others, the
+        last counts. ``set-cookie`` is a list of SetCookie. A malformed field is left out.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     collected: dict[str, Any] = {}

@@ -60,19 +60,35 @@ def _running_module() -> str:
 
 
 class RequestKey(_Key[_T]):
-    """Key of a value kept in a request: ``RequestKey("user", User)``."""
+    """Key of a value kept in a request: ``RequestKey("user", User)``. Equal only to itself.
+
+    Args:
+        name: What its text shows, behind the name of the module that makes it.
+        t: The type of the value, for type checkers. A type that is no class stands in brackets:
+            ``RequestKey[list[int]]("ids")``.
+    """
 
     __slots__ = ()
 
 
 class ResponseKey(_Key[_T]):
-    """Key of a value kept in a response."""
+    """Key of a value kept in a response; made like a RequestKey.
+
+    Args:
+        name: What its text shows, behind the name of the module that makes it.
+        t: The type of the value, for type checkers.
+    """
 
     __slots__ = ()
 
 
 class AppKey(_Key[_T]):
-    """Key of a value kept in an Application."""
+    """Key of a value kept in an Application; made like a RequestKey.
+
+    Args:
+        name: What its text shows, behind the name of the module that makes it.
+        t: The type of the value, for type checkers.
+    """
 
     __slots__ = ()
 

@@ -156,7 +156,7 @@ class MultipartReader:
         return reader
 
     async def release(self) -> None:
-        """Read and drop the rest of the body. Raises as next() does."""
+        """Read and drop the rest of the body. It raises what ``next()`` raises."""
         while await self.next() is not None:
             pass
 
@@ -201,9 +201,9 @@ class MultipartReader:
 
 
 class BodyPartReader:
-    """One part of a multipart body. Made by MultipartReader.next().
+    """One part of a multipart body, made by ``MultipartReader.next()``. ``async for`` gives its data as it comes.
 
-    Its methods may be cancelled without loss, and raise what MultipartReader.next() does.
+    Its methods may be cancelled without loss; besides what they name, they raise what ``MultipartReader.next()`` does.
 
     Attributes:
         headers: The header fields of the part.
@@ -292,7 +292,8 @@ class BodyPartReader:
             decode: Undo its Content-Transfer-Encoding.
 
         Raises:
-            HTTPRequestEntityTooLarge: It is larger than client_max_size.
+            HTTPRequestEntityTooLarge: It is larger than ``client_max_size``.
+            RequestDecodeError: It cannot be decoded. A 400 and a ValueError.
         """
         limit = self._reader.client_max_size
         size = sum(map(len, self._whole))
@@ -306,11 +307,13 @@ class BodyPartReader:
         return self.decode(body) if decode else body
 
     async def text(self, *, encoding: str | None = None) -> str:
-        """Read the rest of the part as text in ``encoding``, or its charset, or UTF-8.
+        """Read the rest of the part as text. Besides what it names, it raises what ``read()`` raises.
+
+        Args:
+            encoding: What it is encoded in; by default its charset, or UTF-8.
 
         Raises:
             RequestDecodeError: The charset is unknown, or this is no text in it. A 400 and a ValueError.
-            As read() does otherwise.
         """
         data = await self.read(decode=True)
         charset = encoding or self.get_charset("utf-8")
@@ -327,9 +330,14 @@ class BodyPartReader:
     ) -> Any:
         """Read the rest of the part as JSON, None if it is empty.
 
+        Besides what it names, it raises what ``text()`` raises.
+
+        Args:
+            encoding: As for ``text()``.
+            loads: Makes a value of the text.
+
         Raises:
             RequestDecodeError: It is not JSON. A 400 and a ValueError.
-            As text() does otherwise.
         """
         text = await self.text(encoding=encoding)
         if not text:
@@ -340,11 +348,15 @@ class BodyPartReader:
             raise InvalidJSON(exc) from exc
 
     async def form(self, *, encoding: str | None = None) -> list[tuple[str, str]]:
-        """Read the rest of the part as a urlencoded form: names and values in order.
+        """Read the rest of the part as a urlencoded form, as names and values in order.
+
+        Besides what it names, it raises what ``text()`` raises.
+
+        Args:
+            encoding: As for ``text()``.
 
         Raises:
-            HTTPRequestEntityTooLarge: It has more than client_max_fields fields.
-            As text() does otherwise.
+            HTTPRequestEntityTooLarge: It has more than ``client_max_fields`` fields.
         """
         data = await self.read(decode=True)
         charset = encoding or self.get_charset("utf-8")

@@ -187,6 +187,16 @@ class BaseRequest(State):
     ) -> BaseRequest:
         """Return a copy with some attributes replaced. It shares the body and has a copy of the state.
 
+        Args:
+            method: The method; no argument that is left out changes anything.
+            rel_url: The target.
+            headers: All header fields, a mapping or pairs.
+            scheme: ``"http"`` or ``"https"``.
+            host: What ``host`` says.
+            remote: What ``remote`` says.
+            client_max_size: Bytes; 0 is no limit.
+            client_max_fields: Fields of a form; 0 is no limit.
+
         Raises:
             RuntimeError: The body has already been read.
         """
@@ -253,7 +263,7 @@ class BaseRequest(State):
 
     @property
     def app(self) -> AppState:
-        """The innermost Application that the request came to: a mapping of what its requests share.
+        """The innermost Application that the request came to, a mapping of what its requests share.
 
         Raises:
             AttributeError: There is none.
@@ -266,7 +276,11 @@ class BaseRequest(State):
 
     @property
     def task(self) -> asyncio.Task[Any]:
-        """The task that runs the handler."""
+        """The task that runs the handler.
+
+        Raises:
+            RuntimeError: It was made without one.
+        """
         if self._task is None:
             raise RuntimeError("this request has no task")
         return self._task
@@ -291,14 +305,19 @@ class BaseRequest(State):
 
     @property
     def response_begun(self) -> bool:
-        """Whether the head of a response to this request has been sent: then there is no other answer to it."""
+        """Whether the head of a response to this request has been sent, so that no other answer can be."""
         if self._writer is None:
             # A writer is only made when it is needed: a response that is all there does without.
             return self._outer is not None and self._outer.response_begun
         return self._writer.framing is not None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport knows under ``name``, for example ``"peername"`` or ``"ssl_object"``."""
+        """Return what the transport knows under a name.
+
+        Args:
+            name: For example ``"peername"`` or ``"ssl_object"``; ``asyncio.BaseTransport.get_extra_info`` has the list.
+            default: What is returned without it, or once the connection is lost.
+        """
         transport = self._protocol.transport
         return default if transport is None else transport.get_extra_info(name, default)
 
@@ -348,12 +367,12 @@ class BaseRequest(State):
 
     @property
     def method(self) -> str:
-        """The method, upper case."""
+        """The method, upper case (RFC 9110 §9)."""
         return self._message.method
 
     @property
     def version(self) -> HttpVersion:
-        """The version of the request: ``(1, 0)`` or ``(1, 1)``."""
+        """The version of the request, ``(1, 0)`` or ``(1, 1)`` (RFC 9112 §2.3)."""
         return self._message.version
 
     @property
@@ -374,7 +393,7 @@ class BaseRequest(State):
 
     @property
     def path(self) -> str:
-        """The path of the target, percent-decoded: ``/a b`` for ``/a%20b?c=d``."""
+        """The path of the target, percent-decoded; ``/a b`` for ``/a%20b?c=d``."""
         path = self._message.target.decode()
         if "?" in path:
             path = path.partition("?")[0]
@@ -399,7 +418,7 @@ class BaseRequest(State):
 
     @property
     def query_string(self) -> str:
-        """The query string, decoded: ``id=10``."""
+        """The query string, decoded, without its question mark."""
         return self.rel_url.query_string
 
     @_Derived
@@ -414,7 +433,7 @@ class BaseRequest(State):
 
     @_Derived
     def host(self) -> str:
-        """The host of an absolute target, else the Host field (with its port), else our own address."""
+        """The host of an absolute target, else the Host field with its port, else our own address (RFC 9112 §3.3)."""
         if self._message.target[:1] != b"/" and self._message.url.host is not None:
             return self._message.url.host
         host = self.headers.get("Host")
@@ -515,7 +534,7 @@ class BaseRequest(State):
 
     @property
     def http_range(self) -> slice:
-        """The bytes that Range asks for: ``slice(start, stop, 1)``, start negative for the last ones (RFC 9110 §14.2).
+        """The bytes that Range asks for (RFC 9110 §14.2), ``slice(start, stop, 1)``, start negative for the last ones.
 
         Raises:
             ValueError: The field is malformed.
@@ -551,7 +570,7 @@ class BaseRequest(State):
 
     @property
     def has_body(self) -> bool:
-        """The same as can_read_body. Deprecated."""
+        """The same as ``can_read_body``. Deprecated."""
         warnings.warn("Deprecated, use .can_read_body", DeprecationWarning, stacklevel=2)
         return self.can_read_body
 
@@ -561,16 +580,20 @@ class BaseRequest(State):
         return self._read_bytes
 
     async def release(self) -> None:
-        """Read and drop the rest of the body."""
+        """Read and drop the rest of the body. Safe to cancel: the next call goes on.
+
+        Raises:
+            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: As StreamReader raises them.
+        """
         await self._payload.discard()
 
     async def read(self) -> bytes:
         """Read the whole body, and keep it. Safe to cancel and to call again.
 
         Raises:
-            HTTPRequestEntityTooLarge: It is larger than client_max_size; known before it is read if declared so.
+            HTTPRequestEntityTooLarge: It is larger than ``client_max_size``; known before it is read if declared so.
             RuntimeError: Part of it was read from ``content`` before.
-            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
+            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: As StreamReader raises them.
         """
         if self._read_bytes is None:
             data = await self._read_within(self._client_max_size)
@@ -606,11 +629,12 @@ class BaseRequest(State):
             raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=declared)
 
     async def text(self) -> str:
-        """Read the whole body as text in the declared charset, or UTF-8.
+        """Read the whole body as text in the declared charset, or UTF-8. Safe to cancel and to call again.
+
+        Besides what it names, it raises what ``read()`` raises.
 
         Raises:
             RequestDecodeError: The charset is unknown, or the body is not text in it. A 400 and a ValueError.
-            As read() does otherwise.
         """
         data = await self.read()
         charset = self.charset or "utf-8"
@@ -622,11 +646,15 @@ class BaseRequest(State):
             ) from exc
 
     async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
-        """Read the whole body as JSON, whatever Content-Type says.
+        """Read the whole body as JSON, whatever Content-Type says. Safe to cancel and to call again.
+
+        Besides what it names, it raises what ``text()`` raises.
+
+        Args:
+            loads: Makes a value of the text.
 
         Raises:
             RequestDecodeError: It is not JSON. A 400 and a ValueError.
-            As text() does otherwise.
         """
         text = await self.text()
         try:
@@ -637,28 +665,28 @@ class BaseRequest(State):
     async def post(
         self, max_size: int | None = None, upload_to: UploadTo | None = None
     ) -> MultiDictProxy[FormValue]:
-        """Read the body as a form, and keep it: ``application/x-www-form-urlencoded`` or ``multipart/form-data``.
+        """Read the body as a form, and keep it: urlencoded or ``multipart/form-data`` (RFC 7578).
 
         Fields are str; files are FileField; a part without a file name whose type is not text is bytearray. Without a
         Content-Type the body is taken for urlencoded; with any other there are no fields. Files are kept in memory up
         to 1 MiB each (8 MiB together), else on disk (100 at most), and are closed when the response has been sent, and
-        background() work done. Safe to call again; cancelled, it leaves nothing behind, and the body is lost.
+        ``background()`` work done. Safe to call again; cancelled, it leaves nothing behind, and the body is lost.
 
         Args:
-            max_size: Most bytes of the body; client_max_size by default, 0 is no limit.
+            max_size: Most bytes of the body; ``client_max_size`` by default, 0 is no limit.
             upload_to: Gets the name of each file and returns the path to write it to, or None for a temporary file; it
                 may be a coroutine function. The name is the last component of what the client sent, and still its
                 choice: it may be ``""`` or that of a file that exists, which would be overwritten. What was written is
                 removed again if the form turns out to be unusable.
 
         Raises:
-            TypeError, ValueError: max_size is not an int from 0 on.
+            TypeError, ValueError: ``max_size`` is not an int from 0 on.
             RequestDecodeError: The form is malformed. A 400 and a ValueError.
-            HTTPRequestEntityTooLarge: It has more than max_size bytes, client_max_fields fields, or 10 MiB that are no
-                files.
+            HTTPRequestEntityTooLarge: It has more than ``max_size`` bytes, ``client_max_fields`` fields, or 10 MiB that
+                are no files.
             RuntimeError: Part of the body was read from ``content`` before.
             OSError: A file cannot be written.
-            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: as StreamReader says.
+            ConnectionResetError, RequestPayloadError, HTTPRequestTimeout: As StreamReader raises them.
         """
         if self._post is None:
             limit = self._client_max_size
@@ -693,9 +721,10 @@ class BaseRequest(State):
         return await parse_urlencoded(data, self.charset or "utf-8", self._client_max_fields)
 
     async def multipart(self) -> MultipartReader:
-        """Return a reader of the parts of a multipart body, which reads no faster than it is asked to.
+        """Return a reader of the parts of a multipart body (RFC 2046 §5.1), which reads no faster than it is asked to.
 
-        A part that is read whole may have client_max_size bytes; what is read piece by piece has no limit.
+        A part that is read whole may have ``client_max_size`` bytes; what is read piece by piece has no limit. This
+        call itself reads nothing, so that there is nothing to cancel.
 
         Raises:
             RequestDecodeError: Content-Type is not multipart, or has no usable boundary. A 400 and a ValueError.
@@ -722,14 +751,15 @@ class BaseRequest(State):
     async def data(
         self, raise_errors: bool = False
     ) -> MultiDictProxy[FormValue] | str | bytes | Any:
-        """Read the body as what its Content-Type says: a form as post() does, JSON, text, or else bytes.
+        """Read the body as what its Content-Type says: a form as ``post()`` does, JSON, text, or else bytes.
+
+        Safe to cancel and to call again. Besides what it names, it raises what ``read()`` raises.
 
         Args:
-            raise_errors: Raise RequestDecodeError for a body that is not what its type says, instead of returning its
-                bytes.
+            raise_errors: Refuse a body that is not what its type says, instead of returning its bytes.
 
         Raises:
-            As read() does.
+            RequestDecodeError: With ``raise_errors``, for such a body. A 400 and a ValueError.
         """
         if self._post is not None:
             return self._post

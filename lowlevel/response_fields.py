@@ -200,11 +200,12 @@ class ResponseFields:
         samesite: str | None = None,
         partitioned: bool | None = None,
     ) -> None:
-        """Set a cookie, or a new value of one: attributes not given stay, but for its lifetime.
+        """Set a cookie (RFC 6265 §4.1), or a new value of one: attributes not given stay, but for its lifetime.
 
         Args:
             name: A token; with the prefix ``__Secure-`` the cookie must be secure, with ``__Host-`` also
                 have the path ``/`` and no domain, or browsers would refuse it (6265bis §4.1.3).
+            value: Any text without CR, LF and NUL.
             expires: The end of its life: a datetime, taken for UTC without a time zone, or an HTTP date.
             domain: Hosts that get it.
             max_age: Seconds it lives, or a timedelta.
@@ -252,8 +253,17 @@ class ResponseFields:
 
         One whose name starts with ``__Secure-`` or ``__Host-`` is secure by itself: browsers want that of its end, too.
 
+        Args:
+            name: Its name; the others are as for ``set_cookie()``.
+            domain: Hosts that get it.
+            path: Paths that get it.
+            secure: Only over TLS.
+            httponly: Not for scripts.
+            samesite: ``"Strict"``, ``"Lax"`` or ``"None"``.
+            partitioned: Kept apart by top-level site.
+
         Raises:
-            ValueError: as set_cookie does.
+            ValueError: As ``set_cookie()`` raises it.
         """
         if secure is None and has_prefix(name):
             secure = True

@@ -53,32 +53,41 @@ def run_app(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     **options: Unpack[ServerOptions],
 ) -> None:
-    """Serve `handler` until SIGINT or SIGTERM; blocks, and returns when all is cleaned up.
+    """Serve a handler until SIGINT or SIGTERM; blocks, and returns when all is cleaned up.
 
-    handler: ``async (request) -> StreamResponse``, or a `Server` (then without `options`).
-    host, port: as for `TCPSite`; several hosts are served at the same port number. Without
-        `host`, `path` and `sock`: every interface.
-    path, path_mode: Unix sockets, as for `UnixSite`; several are allowed.
-    sock: bound sockets, as for `SockSite`; one or several.
-    ssl_context, backlog, reuse_address, reuse_port: as for `BaseSite` and `TCPSite`.
-    shutdown_timeout: seconds that ending may take in all before what still runs is cancelled.
-    lifespan: an async context manager around it all, as for `ServerRunner`. That of the handler, as
-        an `Application` has it, need not be given.
-    handle_signals: False outside the main thread; then KeyboardInterrupt and `GracefulExit` raised
-        in the loop are what ends it.
-    print: is given the text with the addresses, once they accept connections. Default: to stdout,
-        flushed. None: nothing is said.
-    loop_factory: makes the event loop, such as ``uvloop.new_event_loop``. Default: asyncio's.
-    loop: a loop that is not running, instead; it is closed at the end.
-    options: those of `Server`: access_log, keepalive_timeout, client_max_size, debug and so on.
-
-    A second signal does not wait any longer: everything is cancelled and `GracefulExit` raised,
-    which ends the process with status 1. In debug mode (of the loop, or the option `debug`) the
+    A second signal does not wait any longer: everything is cancelled and GracefulExit raised,
+    which ends the process with status 1. In debug mode (of the loop, or the option ``debug``) the
     access log goes to stderr if nobody has configured it; nothing else of logging is touched.
 
-    OSError: an address cannot be listened at. RuntimeError: called while an event loop runs, or
-    with `handle_signals` outside the main thread. TypeError, ValueError: an option that cannot be.
-    And what a lifespan raises.
+    Args:
+        handler: ``async (request) -> response``, or a Server (then without ``options``).
+        host: An address or a name to listen at, or several, all at the same port number. Without
+            ``host``, ``path`` and ``sock``: every interface.
+        port: As for TCPSite: 8080 by default, 8443 with ``ssl_context``; 0 is a free one.
+        path: A path of a Unix socket, or several, as for UnixSite.
+        path_mode: Permissions of these, as for UnixSite.
+        sock: A bound socket, or several, as for SockSite.
+        ssl_context: Serve TLS with it, as for BaseSite.
+        backlog: Connections that wait to be accepted, as for BaseSite.
+        reuse_address: As for TCPSite.
+        reuse_port: As for TCPSite.
+        shutdown_timeout: Seconds that ending may take in all before what still runs is cancelled.
+        lifespan: An async context manager around it all, as for ServerRunner. That of the handler, as
+            an Application has it, need not be given.
+        handle_signals: False outside the main thread; then KeyboardInterrupt and GracefulExit raised
+            in the loop are what ends it.
+        print: Is given the text with the addresses, once they accept connections. Default: to stdout,
+            flushed. None: nothing is said.
+        loop: A loop that is not running, instead; it is closed at the end.
+        loop_factory: Makes the event loop, such as ``uvloop.new_event_loop``. Default: asyncio's.
+        options: Those of Server: ``access_log``, ``keepalive_timeout``, ``client_max_size``, ``debug``
+            and so on.
+
+    Raises:
+        OSError: An address cannot be listened at.
+        RuntimeError: Called while an event loop runs, or with ``handle_signals`` outside the main thread.
+        TypeError, ValueError: An option of a wrong type or value; the message names it.
+        Exception: What a lifespan raises.
     """
     _refuse_running_loop()
     if isinstance(handler, Server) and options:

@@ -47,7 +47,7 @@ _LONGEST_INTERVAL: Final = 1.0
 
 
 class ServerOptions(TypedDict, total=False):
-    """The options of `Server`, as `run_app` passes them on; defaults and meaning are told there."""
+    """The options of Server, as ``run_app`` passes them on; defaults and meaning are told there."""
 
     access_log: logging.Logger | None
     access_log_class: type[AbstractAccessLogger]
@@ -81,18 +81,21 @@ class Server:
     Args:
         handler: ``async (request) -> response``.
         request_factory: Makes requests: ``(message, payload, protocol, writer, task) -> BaseRequest``.
-        handler_cancellation: Cancel a handler when its client leaves. By default it runs to its end.
+        handler_cancellation: Cancel a handler when its client leaves. By default it runs to its end. A client that
+            only closes its sending half counts as one that leaves.
         keepalive_timeout: Seconds an idle connection is kept, and seconds to the first request. It should exceed
-            what a proxy in front keeps idle connections for. 0: no such deadline, and every response closes.
-        head_timeout: Seconds from the first byte of a head to its end; then 408. 0: no limit.
+            what a proxy in front keeps idle connections for. 0: every response closes, and
+            ``head_timeout`` bounds the wait for the first request.
+        head_timeout: Seconds from the first byte of a head to its end; then 408 (RFC 9110 §15.5.9). 0: no limit.
         body_timeout: Seconds a body may make no progress; then 408. 0: no limit.
         write_timeout: Seconds a client may take nothing of what is sent to it; then it is cut off. 0: no limit.
-        lingering_time: Seconds an unread body is read and dropped behind an answer. 0: not at all.
+        lingering_time: Seconds an unread body is read and dropped behind an answer (RFC 9112 §9.6). 0: not at all.
         client_max_size: Most bytes of a body for ``request.read()`` and what stands on it; then 413. 0: no limit.
         max_line_size: Longest request target in bytes; then 414.
         max_field_size: Longest value, and longest name, of a header field in bytes; then 431.
         max_headers: Most header fields; then 431.
-        max_pipelined: Most requests of a connection that wait for their turn; then it is not read from.
+        max_pipelined: Most requests of a connection that wait for their turn (RFC 9112 §9.3.2); then it is not read
+            from.
         read_bufsize: Half the bytes of a body that are buffered before its client is not read from.
         auto_decompress: Take content codings off bodies of requests while they are read: gzip, deflate, and with the
             extra ``compress`` br and zstd. An unknown one is a 415 when the body is read, bad data a 400.
@@ -270,6 +273,9 @@ class Server:
         Requests under way are answered, WebSockets are closed with 1001, what requests have left to be done in the
         background is done. At the deadline handlers and that work are cancelled, and have a few seconds for their
         clean-up. What is left then is aborted. What did not end by itself is logged.
+
+        When this call is cancelled it stops waiting: connections go on to close by themselves, nothing is aborted, and
+        it may be called again.
 
         Args:
             timeout: Seconds; None waits for ever.

@@ -80,7 +80,7 @@ class WebSocketReady(NamedTuple):
 
 
 class WebSocketOptions(TypedDict, total=False):
-    """The options of `WebSocketResponse`; defaults and meaning are told there."""
+    """The options of WebSocketResponse; defaults and meaning are told there."""
 
     timeout: float
     receive_timeout: float | None
@@ -166,13 +166,15 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be sent any more: closed by us, or at an end."""
+        """Whether nothing can be sent any more, since we have closed or it is at an end."""
         return self._session is not None and self._session.ending
 
     @property
     def close_code(self) -> int | None:
-        """The code of the peer's Close, of ours if the peer broke the protocol, 1005 for a Close without code, 1006 for
-        an end without Close; None before the end.
+        """The code of the end, None before it (RFC 6455 §7.1.5).
+
+        That of the peer's Close, of ours if the peer broke the protocol, 1005 for a Close without code, 1006 for an end
+        without Close.
         """
         return None if self._session is None else self._session.close_code
 
@@ -183,27 +185,33 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
     @property
     def ws_protocol(self) -> str | None:
-        """The subprotocol, None without one or before prepare()."""
+        """The subprotocol (RFC 6455 §1.9), None without one or before ``prepare()``."""
         return None if self._handshake is None else self._handshake.protocol
 
     @property
     def compress(self) -> bool | int:
         """The window that was agreed on for messages that we send, log2 of bytes; 0 for no compression.
 
-        Before prepare(): what may be agreed on.
+        Before ``prepare()``, what may be agreed on.
         """
         if self._handshake is None:
             return self._bits
         return 0 if self._handshake.deflate is None else self._handshake.deflate.server_bits
 
     def exception(self) -> BaseException | None:
-        """Return what ended the WebSocket, None if it was a Close: WebSocketError for a fault of the peer,
-        ConnectionError if it left, TimeoutError if it fell silent.
+        """Return what ended the WebSocket, None if it was a Close.
+
+        A WebSocketError for a fault of the peer, a ConnectionError if it left, a TimeoutError if it fell silent.
         """
         return None if self._session is None else self._session.exception
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport knows under ``name``; ``default`` before prepare() or after the end."""
+        """Return what the transport knows under a name.
+
+        Args:
+            name: For example ``"peername"`` or ``"ssl_object"``.
+            default: What is returned without it, before ``prepare()`` and after the end.
+        """
         if self._request is None:
             return default
         return self._request.get_extra_info(name, default)
@@ -211,7 +219,10 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     # The handshake.
 
     def can_prepare(self, request: BaseRequest) -> WebSocketReady:
-        """Tell whether prepare() would succeed.
+        """Tell whether ``prepare()`` would succeed.
+
+        Args:
+            request: The request.
 
         Raises:
             RuntimeError: It did already.
@@ -225,7 +236,9 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         return WebSocketReady(True, handshake.protocol)
 
     async def prepare(self, request: BaseRequest) -> ResponseWriter | None:
-        """Answer the handshake (RFC 6455 §4.2.2). Again: no effect.
+        """Answer the handshake (RFC 6455 §4.2.2). A second call does nothing.
+
+        It does not wait, so there is nothing to cancel.
 
         Raises:
             HTTPBadRequest: The request is no acceptable handshake. Like any other exception, it may be answered.
@@ -315,14 +328,14 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
 
         TEXT and BINARY in the order they came, then what the peer did last: CLOSE; ERROR with a WebSocketError as its
         data if the peer broke the protocol, with a TimeoutError if it fell silent; CLOSED if it left. CLOSING if
-        somebody else closes meanwhile; CLOSED when all is over.
+        somebody else closes meanwhile; CLOSED when all is over. Safe to cancel.
 
         Args:
             timeout: Seconds to wait instead of ``receive_timeout``.
 
         Raises:
             TimeoutError: Nothing came in time. Like cancelling, this loses nothing.
-            RuntimeError: Before prepare(); while another task receives; or the fifth time after the end.
+            RuntimeError: Before ``prepare()``; while another task receives; or the fifth time after the end.
         """
         session = self._open_session()
         limit = timeout or self._receive_timeout
@@ -369,24 +382,39 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     ) -> str | bytes: ...
 
     async def receive_str(self, *, timeout: float | None = None) -> str | bytes:
-        """Wait for a TEXT message; return its data, bytes if texts are not decoded.
+        """Wait for a TEXT message; return its data, bytes if texts are not decoded. Safe to cancel.
+
+        Besides what it names, it raises what ``receive()`` raises.
+
+        Args:
+            timeout: Seconds to wait instead of ``receive_timeout``.
 
         Raises:
             WSMessageTypeError: Another message came; it is lost. A TypeError.
-            As receive() does otherwise.
         """
         message = await self.receive(timeout)
         return self._expect(message, _TEXT)  # type: ignore[no-any-return]
 
     async def receive_bytes(self, *, timeout: float | None = None) -> bytes:
-        """Wait for a BINARY message; return its data. Raises like receive_str()."""
+        """Wait for a BINARY message; return its data. Safe to cancel; it raises what ``receive_str()`` raises.
+
+        Args:
+            timeout: Seconds to wait instead of ``receive_timeout``.
+        """
         message = await self.receive(timeout)
         return self._expect(message, _BINARY)  # type: ignore[no-any-return]
 
     async def receive_json(
         self, *, loads: Callable[[Any], Any] = json.loads, timeout: float | None = None
     ) -> Any:
-        """Wait for a TEXT message; return ``loads(data)``. Raises like receive_str(), and as ``loads`` does."""
+        """Wait for a TEXT message; return ``loads(data)``. Safe to cancel.
+
+        It raises what ``receive_str()`` and ``loads`` raise.
+
+        Args:
+            loads: Makes a value of the data.
+            timeout: Seconds to wait instead of ``receive_timeout``.
+        """
         message = await self.receive(timeout)
         return loads(self._expect(message, _TEXT))
 
@@ -427,17 +455,18 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     async def send_str(self, data: str, compress: bool | int | None = None) -> None:
         """Send a text; wait while more than ``writer_limit`` bytes are unsent.
 
-        May be called by several tasks at once. Cancelling while it waits loses nothing already sent.
+        May be called by several tasks at once. Cancelled while it waits, it has taken the message all the same, unless
+        that is still being compressed: then it may be sent or not.
 
         Args:
             data: The text.
-            compress: None or True as agreed on, False or 0 for no compression, 9 to 15 for a window of its own. No
-                effect if compression was not agreed on.
+            compress: None or True as agreed on, False or 0 for no compression, 9 to 15 for a window of its own, log2 of
+                bytes. No effect if compression was not agreed on.
 
         Raises:
             TypeError: ``data`` is not a str.
             ValueError: ``compress`` is no window that was agreed on.
-            RuntimeError: Before prepare().
+            RuntimeError: Before ``prepare()``.
             ConnectionResetError: Closed already, or the peer has gone.
         """
         session = self._session or self._open_session()
@@ -449,7 +478,12 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
             await session.drain()
 
     async def send_bytes(self, data: Data, compress: bool | int | None = None) -> None:
-        """Send a binary message. Like send_str()."""
+        """Send a binary message. It raises, and may be cancelled, like ``send_str()``.
+
+        Args:
+            data: bytes, bytearray or memoryview.
+            compress: As for ``send_str()``.
+        """
         session = self._session or self._open_session()
         if type(data) is not bytes:
             if not isinstance(data, bytes | bytearray | memoryview):
@@ -467,22 +501,35 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         *,
         dumps: Callable[[Any], str] = json.dumps,
     ) -> None:
-        """Send ``dumps(data)`` as a text. Like send_str(); raises what ``dumps`` raises."""
+        """Send ``dumps(data)`` as a text, compressed as ``send_str()`` does it.
+
+        It raises what ``send_str()`` and ``dumps`` raise, and may be cancelled like the former.
+        """
         await self.send_str(dumps(data), compress)
 
     async def send_json_bytes(
         self, data: Any, compress: bool | int | None = None, *, dumps: Callable[[Any], bytes]
     ) -> None:
-        """Send ``dumps(data)`` as a binary message. Like send_json()."""
+        """Send ``dumps(data)`` as a binary message, compressed as ``send_bytes()`` does it.
+
+        It raises what ``send_bytes()`` and ``dumps`` raise, and may be cancelled like the former.
+        """
         await self.send_bytes(dumps(data), compress)
 
     async def send_frame(
         self, message: Data, opcode: WSMsgType, compress: bool | int | None = None
     ) -> None:
-        """Send a TEXT, BINARY, PING or PONG with the bytes of its payload. Like send_str().
+        """Send a message of any kind but CLOSE by its opcode.
+
+        Besides what it names, it raises what ``send_bytes()`` raises, and may be cancelled like that.
+
+        Args:
+            message: The bytes of its payload.
+            opcode: TEXT, BINARY, PING or PONG.
+            compress: As for ``send_str()``; no effect on PING and PONG.
 
         Raises:
-            ValueError: Another opcode, or more than 125 bytes for PING or PONG.
+            ValueError: Another opcode, or more than 125 bytes for PING or PONG (RFC 6455 §5.5).
         """
         session = self._open_session()
         if not isinstance(message, bytes | bytearray | memoryview):
@@ -495,11 +542,19 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
             raise ValueError(f"{opcode!r} is no opcode that can be sent by itself")
 
     async def ping(self, message: Data = b"") -> None:
-        """Send a ping with up to 125 bytes. Like send_frame()."""
+        """Send a ping (RFC 6455 §5.5.2). It raises, and may be cancelled, as ``send_frame()``.
+
+        Args:
+            message: Up to 125 bytes.
+        """
         await self.send_frame(message, WSMsgType.PING)
 
     async def pong(self, message: Data = b"") -> None:
-        """Send a pong that nobody asked for. Like send_frame()."""
+        """Send a pong that nobody asked for (RFC 6455 §5.5.3). It raises, and may be cancelled, as ``send_frame()``.
+
+        Args:
+            message: Up to 125 bytes.
+        """
         await self.send_frame(message, WSMsgType.PONG)
 
     async def _send(
@@ -526,7 +581,7 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes | str = b"", drain: bool = True
     ) -> bool:
-        """Send a Close and wait up to ``timeout`` seconds for the peer's; then the connection is closed.
+        """Send a Close and wait up to ``timeout`` seconds for the peer's; then the connection is closed (RFC 6455 §7).
 
         What is not received by then is dropped. If cancelled, the connection is cut.
 
@@ -536,10 +591,11 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
             drain: Taken for aiohttp's callers; waiting for the peer implies it.
 
         Returns:
-            Whether it was this call that closed: False if another did, or the peer.
+            Whether it was this call that closed, and not another, or the peer.
 
         Raises:
-            RuntimeError: Before prepare().
+            RuntimeError: Before ``prepare()``.
+            TypeError: The code is not an int, or the message neither bytes nor str.
             ValueError: The code may not be sent, or the message is not UTF-8.
         """
         session = self._open_session()
@@ -557,11 +613,11 @@ class WebSocketResponse(StreamResponse, Generic[DecodeText]):
         return await session.close(code, reason)
 
     async def write(self, data: Data) -> None:
-        """Not for WebSockets: raises RuntimeError."""
+        """Raise RuntimeError: a WebSocket has no body. Nothing to cancel."""
         raise RuntimeError("Cannot call .write() for websocket")
 
     async def write_eof(self, data: Data = b"") -> None:
-        """The same as ``close()``. Again: no effect."""
+        """Do the same as ``close()``, also if cancelled. A second call does nothing."""
         if self._ended:
             return
         await self.close()
@@ -601,8 +657,12 @@ def websocket(
     The handler prepares a WebSocketResponse with these options, runs the function and closes with 1000; 1011 if it
     raised. A request that asks for no WebSocket is answered with 426.
 
+    Args:
+        fn: The function; without it, a decorator is returned.
+        options: Those of WebSocketResponse.
+
     Raises:
-        TypeError, ValueError: As WebSocketResponse does; or ``fn`` cannot be called.
+        TypeError, ValueError: As WebSocketResponse raises them; or ``fn`` cannot be called.
     """
     # Checked once, here; what can be iterated over only once is read once.
     first: WebSocketResponse = WebSocketResponse(**options)

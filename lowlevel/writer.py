@@ -129,7 +129,7 @@ class ResponseWriter:
             await self.pause()
 
     async def write_eof(self, data: Data = b"") -> None:
-        """Send the last piece and the end of the body. Again: no effect."""
+        """Send the last piece and the end of the body. A second call does nothing. Safe to cancel and to call again."""
         if self._ended:
             return
         if self._encoder is not None:
@@ -142,7 +142,7 @@ class ResponseWriter:
             await self._channel.drain()
 
     async def drain(self) -> None:
-        """Wait until the client has taken most of what was sent."""
+        """Wait until the client has taken most of what was sent. Safe to cancel."""
         await self._channel.drain()
 
     async def pause(self) -> None:

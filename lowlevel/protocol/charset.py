@@ -2,7 +2,8 @@
 
 Only the character sets that come with Python are looked up. Python would remember any other name for ever, so that a
 client could fill the memory with names. And codecs that are no character sets are not for a client to choose: punycode
-takes time that grows with the square of the length (four seconds for 200 KiB), others give backslashes a meaning.
+takes time that grows with the square of the length (four seconds for 200 KiB), others give backslashes a meaning, and
+UTF-7 brings halves of characters, which no answer can be made of.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ("codec_name", "decode_text")
 _NO_ALIAS: Final = "cp720 cp737 cp874 koi8_t koi8_u mac_croatian mac_romanian utf_8_sig".split()
 _NO_CHARSETS: Final = frozenset(
     "base64_codec bz2_codec hex_codec idna mbcs oem punycode quopri_codec raw_unicode_escape rot_13 undefined "
-    "unicode_escape uu_codec zlib_codec".split()
+    "unicode_escape utf_7 uu_codec zlib_codec".split()
 )
 _CHARSETS: Final = {
     **{name: name for name in (*aliases.values(), *_NO_ALIAS) if name not in _NO_CHARSETS},

@@ -43,11 +43,12 @@ def parse_cookie(value: str) -> dict[str, str]:
 def cookie_values(value: str) -> dict[str, list[str]]:
     """Read the value of a ``Cookie`` field (RFC 6265 §4.2, §5.4); never raises.
 
+    A cookie without a value, or without even an equals sign, has the value ``""``; a value in quotes is unquoted,
+    escapes undone; a cookie whose name is empty, or has in it a character that is not printable ASCII, a space, a
+    quote, a comma or a backslash, is left out.
+
     Returns:
-        All values of each name in the order they came, and otherwise what ``request.cookies`` has: a cookie without
-        a value, or without even an equals sign, has the value ``""``; a value in quotes is unquoted, escapes undone;
-        a cookie whose name is empty, or has in it a character that is not printable ASCII, a space, a quote, a comma
-        or a backslash, is left out.
+        All values of each name in the order they came, where ``request.cookies`` has the last one.
     """
     cookies: dict[str, list[str]] = {}
     for name, text in cookie_pairs(value):

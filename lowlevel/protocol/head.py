@@ -128,7 +128,7 @@ class RequestHead:
 
     @property
     def url(self) -> URL:
-        """The request target as a URL: relative for origin-form, absolute for absolute-form (RFC 9112 §3.2)."""
+        """The request target as a URL, relative for origin-form, absolute for absolute-form (RFC 9112 §3.2)."""
         if self._url is None:
             self._url = parse_target(self.method, self.path)
         return self._url

@@ -74,8 +74,12 @@ class WSMessage(NamedTuple):
 class WebSocketError(Exception):
     """The peer broke the protocol or went over a limit.
 
-    Attributes:
+    Args:
         code: The code to close with (RFC 6455 §7.4.1).
+        message: What it did.
+
+    Attributes:
+        code: As given.
     """
 
     def __init__(self, code: int, message: str) -> None:

@@ -87,7 +87,7 @@ class WebSocketConnectOptions(TypedDict, total=False):
 
 
 class ClientOptions(ServerOptions, total=False):
-    """The options of TestClient, which tells defaults and meaning."""
+    """The options of TestClient; defaults and meaning are told there."""
 
     cookie_jar: AbstractCookieJar | None
     cookies: LooseCookies | None
@@ -98,10 +98,25 @@ class ClientOptions(ServerOptions, total=False):
 
 
 class TestClient:
-    """Asks one server, from ``start_server`` to ``close``, or within ``async with``.
+    """Asks one server, from ``start_server()`` to ``close()``, or within ``async with``.
 
     It keeps cookies, follows redirects, and returns aiohttp's ClientResponse and ClientWebSocketResponse. Entering it
-    starts the server too, and with it the lifespan.
+    starts the server too, and with it the lifespan. Cancelling a request or a wait for a message closes the connection
+    to the server, as a client does that leaves.
+
+    Args:
+        handler: What to ask: a handler or a Server, for which a TestServer is made, or a TestServer.
+        cookie_jar: Default: one that takes cookies from IP addresses, too.
+        cookies: Sent with every request.
+        headers: Sent with every request.
+        timeout: Seconds that a whole request may take, or any wait for a message of a WebSocket; None: no limit.
+        ssl: What a server with TLS is checked with; False: not at all.
+        lifespan: That of TestServer.
+        options: Those of Server, of which the client's server is made.
+
+    Raises:
+        TypeError, ValueError: An option of a wrong type or value, or one that belongs to the TestServer or
+            Server that was given; the message names it.
     """
 
     __test__ = False  # pytest collects what is called Test...
@@ -118,22 +133,6 @@ class TestClient:
         lifespan: AbstractAsyncContextManager[Any, Any] | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Make the client; nothing is started yet.
-
-        Args:
-            handler: What to ask: a handler or a Server, for which a TestServer is made, or a TestServer.
-            cookie_jar: Default: one that takes cookies from IP addresses, too.
-            cookies: Sent with every request.
-            headers: Sent with every request.
-            timeout: Seconds that a whole request may take, or any wait for a message of a WebSocket; None: no limit.
-            ssl: What a server with TLS is checked with; False: not at all.
-            lifespan: That of TestServer.
-            options: Those of Server, of which the client's server is made.
-
-        Raises:
-            TypeError, ValueError: An option of a wrong type or value, or one that belongs to the TestServer or
-                Server that was given; the message names it.
-        """
         if isinstance(handler, TestServer):
             given = [*options, *(["lifespan"] if lifespan is not None else [])]
             if given:
@@ -163,12 +162,20 @@ class TestClient:
 
     @property
     def port(self) -> int:
-        """The server's port. RuntimeError before the start."""
+        """The server's port.
+
+        Raises:
+            RuntimeError: Before the start.
+        """
         return self._server.port
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """aiohttp's session, for what is not offered here. RuntimeError unless it is started."""
+        """aiohttp's session, for what is not offered here.
+
+        Raises:
+            RuntimeError: It is not started.
+        """
         if self._session is None:
             raise RuntimeError("the client is not started: use 'async with', or start_server()")
         return self._session
@@ -183,6 +190,8 @@ class TestClient:
 
     async def start_server(self) -> None:
         """Start the server unless it is started, and make the session; does nothing if that is done.
+
+        When it fails or is cancelled, what was begun is undone.
 
         Raises:
             OSError: The address cannot be listened at.
@@ -221,7 +230,7 @@ class TestClient:
     async def close(self) -> None:
         """Close what is open: responses, WebSockets, the session, then the server if this client has started it.
 
-        Does nothing if that is done. Everything is closed also when some of it fails or is cancelled.
+        Does nothing if that is done. Everything is closed also when some of it fails or this call is cancelled.
 
         Raises:
             Exception: What the lifespan raises.

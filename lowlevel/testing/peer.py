@@ -36,9 +36,11 @@ def request_bytes(
     """Return the bytes of a request (RFC 9112 §2.1). Nothing is checked: what is wrong is sent as it is.
 
     Args:
-        method, target, version: The parts of the request line.
+        method: The method.
+        target: The target.
         fields: Further header lines without their line ends, such as ``"Accept: text/html"``.
         body: The body. ``Content-Length`` is added if it is not empty.
+        version: The version, of the form ``"1.1"``.
         host: The value of ``Host``; empty for none.
 
     Raises:
@@ -54,7 +56,7 @@ def request_bytes(
 
 
 class PeerOptions(TypedDict, total=False):
-    """The options of ``Peer.connect``, which tells defaults and meaning."""
+    """The options of ``Peer.connect()``; defaults and meaning are told there."""
 
     host: str
     ssl: SSLContext | None
@@ -67,6 +69,10 @@ class PeerOptions(TypedDict, total=False):
 class Answer:
     """One response as it came.
 
+    Args:
+        head: The bytes of the head.
+        body: The body.
+
     Attributes:
         head: The bytes of the head.
         version: ``"HTTP/1.1"``.
@@ -75,10 +81,12 @@ class Answer:
         headers: Lower-case names, each with the list of its values in order.
         body: The body; of a chunked one the data alone.
         trailers: The fields behind a chunked body, like ``headers``.
+
+    Raises:
+        ValueError: It is no head of a response.
     """
 
     def __init__(self, head: bytes, body: bytes) -> None:
-        """Take a head apart. ValueError: it is no head of a response."""
         self.head = head
         self.body = body
         line, *fields = head.decode("latin-1").split("\r\n")
@@ -110,13 +118,20 @@ def _fields(lines: list[str]) -> dict[str, list[str]]:
 class Peer:
     """One connection of a client that sends bytes, reads bytes, and misbehaves when it is told to.
 
-    Every wait has a deadline. When it passes, a TimeoutError says what was waited for and what had come so far; a
+    ``async with Peer.connect(port)`` makes one, and so do ``server.peer()`` and ``client.peer()``. Every wait has a
+    deadline. When it passes, a TimeoutError says what was waited for and what had come so far; a
     server that closes too early is an ``asyncio.IncompleteReadError`` with a note that says the same. What was read
     by a call that failed or was cancelled may be lost.
 
-    Attributes:
-        reader, writer: The streams, for what the methods do not do.
+    Args:
+        reader: Reads from the connection, such as one to a Unix socket.
+        writer: Writes to it; it stays the caller's to close.
         deadline: Seconds that each wait may take.
+
+    Attributes:
+        reader: As given, for what the methods do not do.
+        writer: As given.
+        deadline: As given.
     """
 
     def __init__(
@@ -126,7 +141,6 @@ class Peer:
         *,
         deadline: float = _DEADLINE,
     ) -> None:
-        """Take the streams of a connection, such as one to a Unix socket; they stay the caller's to close."""
         self.reader = reader
         self.writer = writer
         self.deadline = check_seconds("deadline", deadline)
@@ -145,19 +159,21 @@ class Peer:
         limit: int = _LINE_LIMIT,
         deadline: float = _DEADLINE,
     ) -> AsyncIterator[Self]:
-        """Connect; closed on leaving.
+        """Connect; an async context manager that closes the connection on leaving. Cancelled, it leaves none open.
 
         Args:
-            port, host: Where to.
+            port: Where to.
+            host: An address or a name.
             ssl: Speak TLS with it.
             server_hostname: The name that the certificate must have; default ``host``.
-            reading: False takes nothing from the server before ``start_reading``, and has a small buffer, so that
+            reading: False takes nothing from the server before ``start_reading()``, and has a small buffer, so that
                 what the server sends soon piles up on its side.
             limit: Half the bytes that are buffered here before no more is read; also the longest head.
             deadline: Seconds that connecting, and then each wait, may take.
 
         Raises:
-            OSError: Nobody listens there. TimeoutError, an OSError too, when the deadline passed.
+            OSError: Nobody listens there.
+            TimeoutError: The deadline passed. An OSError too.
         """
         check_count("limit", limit, 1)
         if server_hostname is not None and ssl is None:
@@ -204,13 +220,21 @@ class Peer:
         """Send each byte alone: a write, and a packet, of its own. Return how many were sent.
 
         A server in this event loop reads each before the next is sent. Stops early when the server closes.
+
+        Args:
+            data: The bytes.
         """
         return await self._send_pieces(data, 1, None)
 
     async def send_slowly(self, data: bytes, pause: float, size: int = 1) -> int:
-        """Send ``size`` bytes at a time with ``pause`` seconds in between. Return how many were sent.
+        """Send a few bytes at a time with a pause in between. Return how many were sent.
 
         Stops early when the server closes; what it said before can be read.
+
+        Args:
+            data: The bytes.
+            pause: Seconds.
+            size: How many bytes at a time.
         """
         check_seconds("pause", pause)
         return await self._send_pieces(data, check_count("size", size, 1), pause)
@@ -236,9 +260,12 @@ class Peer:
         return self.writer.is_closing() or _ended(self.reader)
 
     def finish(self) -> None:
-        """Send FIN and go on reading: the connection is half-closed. Not possible with TLS: NotImplementedError.
+        """Send FIN and go on reading: the connection is half-closed.
 
         Nothing happens if the connection has ended.
+
+        Raises:
+            NotImplementedError: It speaks TLS, which cannot do that.
         """
         if not self.writer.is_closing():
             self.writer.write_eof()
@@ -279,7 +306,11 @@ class Peer:
             return await self.reader.readuntil(mark)
 
     async def read_eof(self) -> bytes:
-        """Read everything up to the server's FIN. ConnectionError: the server left with RST."""
+        """Read everything up to the server's FIN.
+
+        Raises:
+            ConnectionError: The server left with RST.
+        """
         data = bytearray()
         await self._collect("the server to close", data)
         return bytes(data)

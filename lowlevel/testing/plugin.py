@@ -27,9 +27,10 @@ _T = TypeVar("_T")
 
 
 class ServerFactory(Protocol):
-    """The type of ``lowlevel_server``: called with the arguments of TestServer, it starts one.
+    """The type of ``lowlevel_server``: awaited with the arguments of TestServer, it starts one.
 
-    RuntimeError: the test is no coroutine function, or asyncio does not run it.
+    Raises:
+        RuntimeError: The test is no coroutine function, or asyncio does not run it.
     """
 
     def __call__(
@@ -38,9 +39,10 @@ class ServerFactory(Protocol):
 
 
 class ClientFactory(Protocol):
-    """The type of ``lowlevel_client``: called with the arguments of TestClient, it starts one.
+    """The type of ``lowlevel_client``: awaited with the arguments of TestClient, it starts one.
 
-    RuntimeError: the test is no coroutine function, or asyncio does not run it.
+    Raises:
+        RuntimeError: The test is no coroutine function, or asyncio does not run it.
     """
 
     def __call__(
@@ -109,7 +111,7 @@ def _lowlevel_opened(request: pytest.FixtureRequest) -> Iterator[_Opened]:
 
 @pytest.fixture
 def lowlevel_server(_lowlevel_opened: _Opened) -> ServerFactory:
-    """``server = await lowlevel_server(handler)``: a TestServer that is started, and closed when the test ends."""
+    """``server = await lowlevel_server(handler)`` starts a TestServer, which is closed when the test ends."""
     from .server import TestServer
 
     def open_server(
@@ -122,7 +124,7 @@ def lowlevel_server(_lowlevel_opened: _Opened) -> ServerFactory:
 
 @pytest.fixture
 def lowlevel_client(_lowlevel_opened: _Opened) -> ClientFactory:
-    """``client = await lowlevel_client(handler)``: a TestClient that is started, and closed when the test ends."""
+    """``client = await lowlevel_client(handler)`` starts a TestClient, which is closed when the test ends."""
     from .client import TestClient
 
     def open_client(

@@ -23,7 +23,7 @@ _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 class ServingOptions(ServerOptions, total=False):
-    """The options of TestServer, which tells defaults and meaning."""
+    """The options of TestServer; defaults and meaning are told there."""
 
     host: str
     port: int
@@ -33,13 +33,28 @@ class ServingOptions(ServerOptions, total=False):
 
 
 class TestServer:
-    """Serves a handler on a real socket from ``start_server`` to ``close``, or within ``async with``.
+    """Serves a handler on a real socket from ``start_server()`` to ``close()``, or within ``async with``.
+
+    Nothing listens before that.
+
+    Args:
+        handler: ``async (request) -> response``, an Application for example; or a Server, then without options.
+        host: An address or a name to listen at.
+        port: The port; 0 is a free one.
+        ssl_context: Serve TLS with it.
+        lifespan: Entered before the server listens, left when its last connection is gone; ServerRunner tells
+            more. Default: the attribute ``lifespan`` of the handler, if it has one.
+        shutdown_timeout: Seconds that handlers have to end in ``close()``; then they are cancelled.
+        options: Those of Server. There is no access log unless ``access_log`` gives one.
 
     Attributes:
         host: The address it listens at.
         scheme: ``"http"`` or ``"https"``.
         server: The Server.
         runner: The ServerRunner, which enters and leaves the lifespan.
+
+    Raises:
+        TypeError, ValueError: An option of a wrong type or value; the message names it.
     """
 
     __test__ = False  # pytest collects what is called Test...
@@ -55,21 +70,6 @@ class TestServer:
         shutdown_timeout: float = 2.0,
         **options: Unpack[ServerOptions],
     ) -> None:
-        """Make the server; nothing listens yet.
-
-        Args:
-            handler: ``async (request) -> response``, an Application for example; or a Server, then without options.
-            host: An address or a name to listen at.
-            port: 0: a free one.
-            ssl_context: Serve TLS with it.
-            lifespan: Entered before the server listens, left when its last connection is gone; ServerRunner tells
-                more. Default: the attribute ``lifespan`` of the handler, if it has one.
-            shutdown_timeout: Seconds that handlers have to end in ``close``; then they are cancelled.
-            options: Those of Server. There is no access log unless ``access_log`` gives one.
-
-        Raises:
-            TypeError, ValueError: An option of a wrong type or value; the message names it.
-        """
         if isinstance(handler, Server):
             if options:
                 names = ", ".join(options)
@@ -96,13 +96,19 @@ class TestServer:
 
     @property
     def port(self) -> int:
-        """The port that is bound, also after the end. RuntimeError before the first start."""
+        """The port that is bound, also after the end.
+
+        Raises:
+            RuntimeError: Before the first start.
+        """
         if self._site is None:
             raise RuntimeError("the server has no port before it is started")
         return self._site.port
 
     async def start_server(self) -> None:
-        """Enter the lifespan, then listen; does nothing if that is done. After ``close`` it may start again.
+        """Enter the lifespan, then listen; does nothing if that is done. After ``close()`` it may start again.
+
+        When it fails or is cancelled, what was begun is undone.
 
         Raises:
             OSError: The address cannot be listened at.

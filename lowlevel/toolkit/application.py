@@ -105,7 +105,7 @@ class Application(AppState):
 
     @property
     def middlewares(self) -> Registry[Middleware | Wrapper]:
-        """The middlewares: a list that may be changed, or set, at any time."""
+        """The middlewares, in a list that may be changed, or set, at any time."""
         return self._middlewares
 
     @middlewares.setter
@@ -114,7 +114,7 @@ class Application(AppState):
 
     @property
     def on_startup(self) -> Registry[Callback]:
-        """What is called before the first request: a list, and a decorator."""
+        """What is called before the first request, in a list that is a decorator too."""
         return self._lifespan.on_startup
 
     @on_startup.setter
@@ -123,7 +123,7 @@ class Application(AppState):
 
     @property
     def on_shutdown(self) -> Registry[Callback]:
-        """What is called after the last request: a list, and a decorator."""
+        """What is called after the last request, in a list that is a decorator too."""
         return self._lifespan.on_shutdown
 
     @on_shutdown.setter
@@ -147,21 +147,25 @@ class Application(AppState):
     def route(
         self, *paths: Path, methods: Methods = None, hosts: Hosts = None, allow_head: bool = True
     ) -> Callable[[_F], _F]:
-        """Return a decorator that registers a handler for paths; ``router.route()``. ``get()`` is that of a mapping."""
+        """Return the decorator of ``router.route()``, which registers a handler. ``get()`` is that of a mapping."""
         return self._router.route(*paths, methods=methods, hosts=hosts, allow_head=allow_head)
 
     def websocket(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """Return a decorator that registers a WebSocket handler for paths; ``router.websocket()``."""
+        """Return the decorator of ``router.websocket()``, which registers a WebSocket handler for paths."""
         return self._router.websocket(*paths, hosts=hosts)
 
     def mount(self, prefix: str, handler: AnyHandler) -> AnyHandler:
         """Let a handler have all requests whose path is ``prefix`` or below it; return it.
 
-        If it has a ``lifespan``, as an Application has, that begins and ends with the one of this application.
+        If it has a ``lifespan``, as an Application has, that begins and ends with the one of this application. Besides
+        what it names, it raises what ``Router.mount()`` raises.
+
+        Args:
+            prefix: A path without variables; slashes at its end do not matter.
+            handler: The handler.
 
         Raises:
             RuntimeError: This application has started, too late for the lifespan.
-            As Router.mount() does.
         """
         if self._lifespan.started and _lifespan_of(handler) is not None:
             raise RuntimeError(f"mount({prefix!r}) comes too late for the lifespan of {handler!r}")
@@ -178,17 +182,20 @@ class Application(AppState):
         """Add a middleware, innermost of those there are; return it. A decorator.
 
         It is ``async (request, handler) -> response``, or a function that takes a handler and returns one.
+
+        Raises:
+            TypeError: It cannot be called.
         """
         return self._middlewares(middleware)
 
     def on_error(self, *types: type[Exception]) -> Callable[[_F], _F]:
-        """Return a decorator that lets a function ``(request, exception)`` answer for exceptions: ``errors.on()``."""
+        """Return the decorator of ``errors.on()``, which registers a function to answer for exceptions."""
         return self._errors.on(*types)
 
     # Requests.
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
-        """Answer a request. What is raised or returned is what ``compose`` says."""
+        """Answer a request. What is raised or returned is what ``compose`` says. Cancelling it cancels the handler."""
         request._app = self
         if self.debug:
             request.writer.debug = True

@@ -35,10 +35,16 @@ async def coerce(
 
         handler = web.compose(handler, web.coerce)
 
+    It raises what the handler raises, and what turning its result into bytes does: JSON of what is no JSON, say.
+    Cancelling it cancels the handler.
+
+    Args:
+        request: The request.
+        handler: The handler inside.
+
     Raises:
         NotAResponse: It returned something else, None for example. A TypeError.
         ValueError: It returned a number that is no status.
-        Whatever the handler raises, or turning its result into bytes: JSON of what is no JSON, say.
     """
     value = await handler(request)
     # What it mostly is, faster than the question to an abstract class.

@@ -33,13 +33,14 @@ def compose(
     The handler that it is given always returns a response: a raised HTTPException is returned, which is one; other
     exceptions pass. What is no response is an error for all but ``coerce``, which belongs behind the others.
 
+    If the handler has an attribute ``lifespan``, as an Application has, so has what is returned.
+
     Args:
         handler: What answers in the end; called in a thread if it is no coroutine function.
+        middlewares: What stands around it.
 
     Raises:
         TypeError: Something is not callable.
-
-    If the handler has an attribute ``lifespan``, as an Application has, so has what is returned.
     """
     check_callable("handler", handler)
     for middleware in middlewares:

@@ -67,15 +67,15 @@ def compression(minimum_size: int = 512) -> Middleware:
     the extra ``compress``). Caches are told by ``Vary: Accept-Encoding``, with a 206 or 304 too, which are not
     compressed. A response on which the handler called ``enable_compression()`` is left to it.
 
+    The middleware is ``async (request, handler) -> response``, and raises HTTPNotAcceptable (406), before the handler
+    runs, if the client refuses every coding there is and identity too.
+
     Args:
         minimum_size: The length of a body, in bytes, from which on it is worth the work. A client that refuses what is
             not compressed gets shorter ones compressed too.
 
     Raises:
         TypeError, ValueError: ``minimum_size`` is not an int, or negative.
-
-    The middleware is ``async (request, handler) -> response``, and raises HTTPNotAcceptable (406), before the handler
-    runs, if the client refuses every coding there is and identity too.
     """
     check_count("minimum_size", minimum_size, 0)
     offered = tuple(coding for coding in _PREFERENCE if coding in available())

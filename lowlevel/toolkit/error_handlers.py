@@ -63,6 +63,9 @@ class ErrorHandlers:
     def on(self, *types: type[Exception]) -> Callable[[_F], _F]:
         """Return a decorator that registers a function for these classes, instead of any before, and returns it.
 
+        Args:
+            types: Classes of exceptions, one or several.
+
         Raises:
             TypeError: There is no class, one that is not derived from Exception, or what is decorated cannot be called.
         """
@@ -83,9 +86,10 @@ class ErrorHandlers:
     async def __call__(self, request: BaseRequest, handler: Handler) -> StreamResponse:
         """Answer with what the handler answers, or with what a function makes of its exception.
 
+        It raises what no function is for, and what a function raises. Cancelling it cancels what runs inside.
+
         Raises:
             NotAResponse: A function returned what no response can be made of. A TypeError.
-            What no function is for, and what a function raises.
         """
         try:
             response = await handler(request)

@@ -50,14 +50,13 @@ class Registration(ABC):
     def add_websocket(
         self, path: Path, handler: Callable[..., object], *, hosts: Hosts = None
     ) -> Callable[..., object]:
-        """Let a handler answer handshakes of WebSockets for a path; return it.
+        """Let a handler answer handshakes of WebSockets for a path; return it. It raises what ``add_route()`` raises.
 
         Args:
+            path: A pattern, as for ``add_route()``.
             handler: ``async (request) -> response``, also a class of WebSocketEndpoint; or ``async (request, ws)``,
                 of which ``websocket()`` makes a handler.
-
-        Raises:
-            As add_route().
+            hosts: The names of the hosts it is for, without ports; None for all.
         """
 
     @abstractmethod
@@ -65,12 +64,11 @@ class Registration(ABC):
         """Let a handler have all requests whose path is ``prefix`` or below it; return it.
 
         Its requests have a path without the prefix, ``/`` if nothing is left, and the prefix as ``request.prefix``.
+        It raises what ``add_route()`` raises.
 
         Args:
             prefix: A path without variables; slashes at its end do not matter.
-
-        Raises:
-            As add_route().
+            handler: The handler.
         """
 
     # By method.
@@ -78,31 +76,31 @@ class Registration(ABC):
     def add_get(
         self, path: Path, handler: AnyHandler, *, hosts: Hosts = None, allow_head: bool = True
     ) -> AnyHandler:
-        """``add_route("GET", ...)``."""
+        """Do what ``add_route("GET", ...)`` does."""
         return self.add_route("GET", path, handler, hosts=hosts, allow_head=allow_head)
 
     def add_post(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("POST", ...)``."""
+        """Do what ``add_route("POST", ...)`` does."""
         return self.add_route("POST", path, handler, hosts=hosts)
 
     def add_put(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("PUT", ...)``."""
+        """Do what ``add_route("PUT", ...)`` does."""
         return self.add_route("PUT", path, handler, hosts=hosts)
 
     def add_patch(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("PATCH", ...)``."""
+        """Do what ``add_route("PATCH", ...)`` does."""
         return self.add_route("PATCH", path, handler, hosts=hosts)
 
     def add_delete(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("DELETE", ...)``."""
+        """Do what ``add_route("DELETE", ...)`` does."""
         return self.add_route("DELETE", path, handler, hosts=hosts)
 
     def add_head(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("HEAD", ...)``: it goes before what GET routes for the same pattern say to HEAD."""
+        """Do what ``add_route("HEAD", ...)`` does; it goes before what GET routes for the same pattern say to HEAD."""
         return self.add_route("HEAD", path, handler, hosts=hosts)
 
     def add_options(self, path: Path, handler: AnyHandler, *, hosts: Hosts = None) -> AnyHandler:
-        """``add_route("OPTIONS", ...)``."""
+        """Do what ``add_route("OPTIONS", ...)`` does."""
         return self.add_route("OPTIONS", path, handler, hosts=hosts)
 
     # As decorators.
@@ -112,7 +110,16 @@ class Registration(ABC):
     ) -> Callable[[_F], _F]:
         """Return a decorator that registers a handler for one path or several, for any method unless told which.
 
-        The decorator returns the handler unchanged. Raises as add_route() does; without a path, TypeError.
+        The decorator returns the handler unchanged, and raises what ``add_route()`` raises.
+
+        Args:
+            paths: Patterns, as for ``add_route()``.
+            methods: One method, or several; ``"*"`` or None for any.
+            hosts: The names of the hosts it is for, without ports; None for all.
+            allow_head: Whether GET stands for HEAD too.
+
+        Raises:
+            TypeError: There is no path.
         """
         _check_paths(paths)
         # Several paths, but what is given may be there to be read only once.
@@ -127,31 +134,31 @@ class Registration(ABC):
         return register
 
     def get(self, *paths: Path, hosts: Hosts = None, allow_head: bool = True) -> Callable[[_F], _F]:
-        """``route(..., methods="GET")``."""
+        """Return the decorator of ``route(..., methods="GET")``."""
         return self.route(*paths, methods="GET", hosts=hosts, allow_head=allow_head)
 
     def post(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="POST")``."""
+        """Return the decorator of ``route(..., methods="POST")``."""
         return self.route(*paths, methods="POST", hosts=hosts)
 
     def put(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="PUT")``."""
+        """Return the decorator of ``route(..., methods="PUT")``."""
         return self.route(*paths, methods="PUT", hosts=hosts)
 
     def patch(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="PATCH")``."""
+        """Return the decorator of ``route(..., methods="PATCH")``."""
         return self.route(*paths, methods="PATCH", hosts=hosts)
 
     def delete(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="DELETE")``."""
+        """Return the decorator of ``route(..., methods="DELETE")``."""
         return self.route(*paths, methods="DELETE", hosts=hosts)
 
     def head(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="HEAD")``."""
+        """Return the decorator of ``route(..., methods="HEAD")``."""
         return self.route(*paths, methods="HEAD", hosts=hosts)
 
     def options(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:
-        """``route(..., methods="OPTIONS")``."""
+        """Return the decorator of ``route(..., methods="OPTIONS")``."""
         return self.route(*paths, methods="OPTIONS", hosts=hosts)
 
     def websocket(self, *paths: Path, hosts: Hosts = None) -> Callable[[_F], _F]:

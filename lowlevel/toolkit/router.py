@@ -170,7 +170,7 @@ class Router(Registration):
     # Requests.
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
-        """Hand a request to the handler it is for, and return what that returns.
+        """Hand a request to the handler it is for, and return what that returns. Cancelling it cancels the handler.
 
         Raises:
             HTTPNotFound: There is none for its path.

@@ -115,7 +115,7 @@ class StaticFiles:
         return f"<{type(self).__name__} {' '.join(map(repr, self._folders))}>"
 
     async def __call__(self, request: BaseRequest) -> StreamResponse:
-        """Answer a request.
+        """Answer a request. Cancelled while it looks for the file, it leaves none open.
 
         Raises:
             HTTPMethodNotAllowed: It is neither GET nor HEAD.

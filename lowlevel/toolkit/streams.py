@@ -19,7 +19,7 @@ _REQUEST_LIMIT: Final = 1024**2
 async def bytes_reader(source: AsyncIterable[bytes], *, max_size: int | None = None) -> bytes:
     """Read a stream to its end.
 
-    What is read is lost if this is cancelled.
+    What is read is lost if this is cancelled. Besides what it names, it raises what the source raises.
 
     Args:
         source: An async iterable of bytes: ``request.content``, for example.
@@ -29,7 +29,6 @@ async def bytes_reader(source: AsyncIterable[bytes], *, max_size: int | None = N
     Raises:
         HTTPRequestEntityTooLarge: There are more.
         TypeError, ValueError: ``max_size`` is not an int, or negative; a piece is not bytes.
-        What the source raises.
     """
     if max_size is None:
         limit = _REQUEST_LIMIT if isinstance(source, StreamReader) else 0
@@ -52,15 +51,17 @@ async def text_reader(
 ) -> str:
     """Read a stream of text to its end. A character may come in two pieces.
 
+    What is read is lost if this is cancelled. Besides what it names, it raises what ``bytes_reader()`` raises.
+
     Args:
-        source, max_size: as bytes_reader() takes them.
+        source: An async iterable of bytes.
         encoding: What the text is encoded in.
+        max_size: The most bytes to take, as for ``bytes_reader()``.
 
     Raises:
         LookupError: There is no such encoding of text; nothing has been read then.
         UnicodeDecodeError: It is no text in that encoding, or ends within a character. A ValueError: for what a client
             sends, ``request.text()`` answers 400 instead.
-        As bytes_reader() does otherwise.
     """
     _check_encoding(encoding)
     data = await bytes_reader(source, max_size=max_size)
@@ -74,8 +75,8 @@ def bytes_writer(
 
     Args:
         data: What is in it.
-        chunk_size: How long its pieces are, but for the last one. -1 is one piece, even of nothing; otherwise there is
-            none of nothing.
+        chunk_size: How many bytes its pieces have, but for the last one. -1 is one piece, even of nothing; otherwise
+            there is none of nothing.
 
     Raises:
         TypeError: ``data`` is not bytes-like, or ``chunk_size`` not an int.

@@ -94,27 +94,34 @@ class WebSocketEndpoint:
     # checkers take these for. They are only called by who calls super().
 
     def on_connect(self, ws: WebSocketResponse, *args: Any, **values: Any) -> Any:
-        """The client asks for the WebSocket. ``await ws.prepare(self.request)`` accepts it; if that was not done, it is
-        done afterwards.
+        """Decide about the handshake. ``await ws.prepare(self.request)`` accepts it; returning nothing accepts it, too.
 
         To refuse it, raise an HTTPException, or return any response, before that: the client gets it, and
         ``on_disconnect`` is not called. Neither is it if this raises whatever else.
+
+        Args:
+            ws: The WebSocket, not yet prepared.
         """
         return ws.prepare(self.request)
 
     def on_receive(self, ws: WebSocketResponse, data: Any, *args: Any, **values: Any) -> Any:
-        """A message came. The next one is not looked at before this one is done with.
+        """Take a message. The next one is not looked at before this one is done with.
 
         An exception closes with 1011, and is raised on when ``on_disconnect`` has been called.
+
+        Args:
+            ws: The WebSocket.
+            data: What the message says, as ``encoding`` has it.
         """
         return _nothing()
 
     def on_disconnect(
         self, ws: WebSocketResponse, close_code: int, *args: Any, **values: Any
     ) -> Any:
-        """It is over. Called exactly once, also if this task is cancelled; nothing can be sent any more.
+        """Know that it is over. Called exactly once, also if this task is cancelled; nothing can be sent any more.
 
         Args:
+            ws: The WebSocket.
             close_code: The code of the peer's Close, 1005 if it had none, 1006 if the peer vanished; or the code we
                 closed with: that of ``ws.close()``, 1001 when the server shuts down, 1003 for a message that was no
                 good, 1011 for an exception or a cancellation.

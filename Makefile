@@ -9,7 +9,8 @@ ARGS =
 # How whole runs of the tests use the machine: one process on each processor that it has for us.
 SPREAD = -n auto --dist worksteal
 
-.PHONY: help run test test-all pytest lint types bench environment clean
+.PHONY: help run test test-all pytest lint types docs guard environment clean
+.PHONY: bench bench-full bench-micro bench-report bench-environment wrk
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -22,7 +23,13 @@ help:
 	@echo 'make pytest [ARGS=...]  the tests alone, for example ARGS="-x tests/test_layers.py"'
 	@echo 'make lint               ruff: rules and format'
 	@echo 'make types              mypy --strict'
-	@echo 'make bench [ARGS=...]   benchmarks side by side with aiohttp; ARGS=--help lists the options'
+	@echo 'make docs               the pages of docs/ as a site, in build/docs/index.html'
+	@echo 'make guard              what a request costs, counted: fails at 5 % more than is recorded'
+	@echo 'make bench [ARGS=...]   benchmarks side by side with other servers, about two minutes;'
+	@echo '                        ARGS=--help lists the options'
+	@echo 'make bench-full         every case, three quarters of an hour; then bench-report'
+	@echo 'make bench-micro        the parts of a request alone, under pyperf'
+	@echo 'make bench-report       the tables and plots of docs/performance and the README, drawn anew'
 	@echo 'make clean              remove environments, caches and build leftovers'
 	@echo
 	@echo 'PYTHON=/path/to/python3.12 picks the interpreter (test-all looks for its own).'
@@ -112,8 +119,37 @@ lint: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy --strict lowlevel examples $(wildcard tests/typing)
 
-bench: $(BENCH)
-	$(BENCH_VENV)/bin/python -m benchmarks $(ARGS)
+docs: $(DEV)
+	$(BIN)/python -m sphinx -b html -W --keep-going --quiet docs build/docs
+	@echo 'build/docs/index.html'
+
+guard: $(DEV)
+	$(BIN)/python -m benchmarks.guard $(ARGS)
+
+# ---- Benchmarks ------------------------------------------------------------------------------
+
+RESULTS = benchmarks/results
+
+# Each peer lives in an environment of its own; one that does not install is left out by name.
+bench-environment: wrk $(BENCH)
+	@$(BENCH_VENV)/bin/python -m benchmarks.peers
+
+wrk:
+	@command -v wrk >/dev/null || { echo 'wrk is missing: apt-get install wrk' >&2; exit 2; }
+
+bench: bench-environment
+	$(BENCH_VENV)/bin/python -m benchmarks --quick $(or $(ARGS),--json $(RESULTS)/quick.json)
+
+bench-full: bench-environment
+	$(BENCH_VENV)/bin/python -m benchmarks --full $(or $(ARGS),--json $(RESULTS)/full.json)
+
+bench-micro: $(BENCH)
+	$(BENCH_VENV)/bin/python -m benchmarks.micro -o $(RESULTS)/micro.json $(ARGS)
+
+bench-report: $(BENCH)
+	$(BENCH_VENV)/bin/python -m benchmarks.draw $(ARGS)
+
+# ---- Leftovers -------------------------------------------------------------------------------
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .coverage .coverage.* htmlcov

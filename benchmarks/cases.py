@@ -3,11 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from .servers import routes
 from .stats import Target
 
 SCRIPTS = Path(__file__).with_name("wrk")
+
+# The peers that serve HTTP.
+HTTP_PEERS = (
+    "uvicorn",
+    "granian-rsgi",
+    "granian-asgi",
+    "hypercorn",
+    "sanic",
+    "blacksheep",
+    "tornado",
+    "socketify",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,25 +28,47 @@ class Case:
     """One kind of load.
 
     name: what `--case` takes.
-    script: the file in wrk/ that makes the requests; plain GETs without one.
+    script, arguments: the file in wrk/ that makes the requests, and what it is told; plain GETs
+        without one.
+    headers: fields of the requests besides Host and the script's.
     connections: how many wrk keeps open.
     beside: the servers measured in the same rounds, each with the ratio lowlevel should reach.
+    peers: when HTTP_PEERS are measured, too.
+    quick: whether the case belongs to the quick table.
+    tls: whether the servers are asked by HTTPS.
     sample: a body, for the one request that proves that all servers answer alike.
     content_type: of that body.
+    family, at: the line that this is a point of, and its place there.
+    stretch: how many times as long as usual a turn is.
+    settle: seconds until all connections are open, before the turn begins.
     """
 
     name: str
     title: str
     path: str
     script: str | None = None
+    arguments: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
     connections: int = 64
     beside: Mapping[str, Target | None] = field(default_factory=dict)
+    peers: Literal["never", "full", "always"] = "never"
+    quick: bool = False
+    tls: bool = False
     sample: bytes | None = None
     content_type: str = "application/octet-stream"
+    family: str = ""
+    at: float | None = None
+    stretch: float = 1.0
+    settle: float = 0.0
 
     @property
     def script_file(self) -> Path | None:
         return SCRIPTS / self.script if self.script else None
+
+    def compared(self, *, full: bool) -> Mapping[str, Target | None]:
+        """The servers beside lowlevel, in the order of the report."""
+        wanted = self.peers == "always" or (full and self.peers == "full")
+        return {**self.beside, **(dict.fromkeys(HTTP_PEERS) if wanted else {})}
 
 
 def _aiohttp(ratio: float) -> Mapping[str, Target | None]:
@@ -56,6 +91,8 @@ CASES = (
             "floor_httptools": Target("at least", 0.75),
             "floor_asyncio": None,
         },
+        peers="always",
+        quick=True,
     ),
     Case(
         name="json",
@@ -63,13 +100,18 @@ CASES = (
         path="/json?page=7&sort=name",
         script="browser.lua",
         beside=_aiohttp(1.8),
+        peers="full",
+        quick=True,
     ),
     Case(
         name="echo",
         title="POST 1 KiB echo",
         path="/echo",
-        script="echo.lua",
+        script="post.lua",
+        arguments=("1024",),
         beside=_aiohttp(1.8),
+        peers="full",
+        quick=True,
         sample=b"x" * 1024,
     ),
     Case(
@@ -77,7 +119,9 @@ CASES = (
         title="16 pipelined",
         path="/",
         script="pipelined.lua",
+        arguments=("16",),
         beside=_aiohttp(2.5),
+        quick=True,
     ),
     Case(
         name="close",
@@ -85,12 +129,31 @@ CASES = (
         path="/",
         script="close.lua",
         beside=_aiohttp(1.3),
+        quick=True,
+    ),
+    Case(
+        name="tls-plaintext",
+        title="plaintext over TLS",
+        path="/",
+        beside={"aiohttp": None},
+        peers="full",
+        quick=True,
+        tls=True,
+    ),
+    Case(
+        name="tls-close",
+        title="new TLS connection per request",
+        path="/",
+        script="close.lua",
+        beside={"aiohttp": None},
+        tls=True,
     ),
     Case(
         name="upload",
         title="1 MiB upload streamed",
         path="/upload",
-        script="upload.lua",
+        script="post.lua",
+        arguments=(str(1024 * 1024),),
         connections=16,
         beside=_aiohttp(1.2),
         sample=b"x" * 1024 * 1024,
@@ -101,6 +164,7 @@ CASES = (
         path="/download",
         connections=16,
         beside=_aiohttp(1.2),
+        quick=True,
     ),
     Case(
         name="stream",
@@ -127,6 +191,7 @@ CASES = (
         path="/form",
         script="form.lua",
         beside=_aiohttp(1.5),
+        quick=True,
         sample=FORM,
         content_type="application/x-www-form-urlencoded",
     ),
@@ -140,6 +205,7 @@ class WebSocketCase:
     size: of a message, in bytes.
     in_flight: messages on their way on each of the connections.
     target: the ratio to aiohttp with the C masker; target_no_masker: without.
+    quick: whether the case belongs to the quick table.
     """
 
     name: str
@@ -149,6 +215,7 @@ class WebSocketCase:
     connections: int = 16
     target: Target | None = None
     target_no_masker: Target | None = None
+    quick: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -160,6 +227,7 @@ WEBSOCKET_CASES = (
         name="websocket-64",
         title="websocket 64 B",
         size=64,
+        quick=True,
         target=Target("at least", 1.05),
         target_no_masker=Target("at least", 1.05),
     ),
@@ -213,13 +281,15 @@ MULTIPART = MultipartCase(
     memory_target=Target("at most", 4.0, on="value", unit="MiB"),
 )
 
-# The servers beside lowlevel and aiohttp, each with the modules that must be installed for it.
-WEBSOCKET_PEERS: Mapping[str, Sequence[str]] = {
-    "websockets": ("websockets",),
-    "picows": ("picows",),
-    "uvicorn": ("uvicorn", "websockets", "httptools"),
-    "floor_websocket": (),
-}
+# The servers beside lowlevel and aiohttp.
+WEBSOCKET_PEERS = (
+    "websockets",
+    "picows",
+    "uvicorn",
+    "granian-rsgi",
+    "socketify",
+    "floor_websocket",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,20 +308,20 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolkitCase:
-    """GETs of the paths in turn, and which servers are compared by them."""
+    """GETs of the paths in turn, and which servers are compared by them.
+
+    quick: whether the case belongs to the quick table.
+    """
 
     name: str
     paths: Sequence[str]
     compared: Sequence[Comparison]
     connections: int = 64
+    quick: bool = False
 
 
-# The applications that lowlevel's toolkit is measured beside, each with the modules it needs.
-TOOLKIT_PEERS: Mapping[str, Sequence[str]] = {
-    "bareASGI": ("bareasgi", "uvicorn", "httptools"),
-    "asgi-tools": ("asgi_tools", "uvicorn", "httptools"),
-    "Starlette": ("starlette", "uvicorn", "httptools"),
-}
+# The applications that lowlevel's toolkit is measured beside.
+TOOLKIT_PEERS = ("bareASGI", "asgi-tools", "Starlette")
 
 
 def _router_cost(name: str, title: str, path: str) -> ToolkitCase:
@@ -274,6 +344,7 @@ def _router_cost(name: str, title: str, path: str) -> ToolkitCase:
 TOOLKIT_CASES = (
     ToolkitCase(
         name="toolkit-routes",
+        quick=True,
         paths=routes.PATHS,
         compared=[
             Comparison(

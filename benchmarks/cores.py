@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+
+TOPOLOGY = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +20,28 @@ class Cores:
 
 
 def choose() -> Cores:
-    """The first core that this process may use for the server, the next for the load."""
-    usable = sorted(os.sched_getaffinity(0))
-    return Cores(server=usable[0], load=usable[1] if len(usable) > 1 else usable[0])
+    """Two of those that this process may use: the first, and one that is no part of the same core.
+
+    Two processors that are threads of one core take each other's time. Where there is nothing else,
+    they are taken, and so is one for both.
+    """
+    server, *others = sorted(os.sched_getaffinity(0))
+    siblings = _siblings(server)
+    apart = [core for core in others if core not in siblings]
+    return Cores(server=server, load=next(iter(apart or others), server))
+
+
+def _siblings(core: int) -> set[int]:
+    """The processors that are threads of the same core; itself alone where nothing is known."""
+    try:
+        listed = Path(TOPOLOGY.format(core)).read_text()
+    except OSError:
+        return {core}
+    found: set[int] = set()
+    for part in listed.split(","):  # As in 0,4 or 0-1.
+        first, _, last = part.strip().partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 @contextmanager

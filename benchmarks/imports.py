@@ -4,27 +4,37 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 from .cases import IMPORT_TARGET
-from .cores import Cores, pinned
+from .cores import pinned
 from .process import ROOT
 from .stats import Row
+from .suite import Run, Suite
 
 ROUNDS = 11
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
-def measure(*, cores: Cores, progress: Callable[[str], None]) -> list[Row]:
+def suites() -> list[Suite]:
+    return [
+        Suite(name="import", measure=measure, estimate=_estimate, quick=True, loops="none"),
+    ]
+
+
+def _estimate(run: Run) -> float:
+    return (ROUNDS + 1) * 0.4
+
+
+def measure(run: Run) -> list[Row]:
     """One row in milliseconds, the start of the bare interpreter taken off each sample."""
     row = Row("import", "import, wall time", "-", "aiohttp", "ms", IMPORT_TARGET)
     programs = ("pass", "import lowlevel", "import aiohttp.web")
     try:
         for program in programs:  # Not counted: writes the .pyc files, fills the page cache.
-            _seconds(program, cores.server)
+            _seconds(program, run.cores.server)
         for number in range(1, ROUNDS + 1):
-            progress(f"import: round {number} of {ROUNDS}")
-            bare, ours, theirs = (_seconds(program, cores.server) for program in programs)
+            run.progress(f"import: round {number} of {ROUNDS}")
+            bare, ours, theirs = (_seconds(program, run.cores.server) for program in programs)
             row.ours.append((ours - bare) * 1000)
             row.theirs.append((theirs - bare) * 1000)
     except subprocess.CalledProcessError as error:

@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from .cores import pinned
 GRACE_SECONDS = 10.0
 
 _RATE = re.compile(r"^Requests/sec:\s+([\d.]+)", re.MULTILINE)
+# What wrk/steady.lua says instead, since it counts a part of the run.
+_STEADY_RATE = re.compile(r"^Steady requests/sec:\s+(\S+)", re.MULTILINE)
 _REFUSED = re.compile(r"^\s*Non-2xx or 3xx responses: .*$", re.MULTILINE)
 _SOCKET_ERRORS = re.compile(r"^\s*Socket errors: .*$", re.MULTILINE)
 
@@ -30,10 +32,14 @@ class Load:
 
     rate: requests, messages or MiB per second.
     cpu_seconds: the processor time that the load itself took.
+    seconds, server_cpu_seconds: how long the load lasted, and the server's processor time over it,
+        where that is not the whole run, but what came after the connections were opened.
     """
 
     rate: float
     cpu_seconds: float
+    seconds: float | None = None
+    server_cpu_seconds: float | None = None
 
 
 def installed() -> bool:
@@ -53,6 +59,7 @@ def run(
     script: Path | None,
     core: int,
     arguments: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> Load:
     """Load `url` for so long from one thread on `core`; the arguments are the script's.
 
@@ -62,6 +69,8 @@ def run(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(seconds) + 1}s", "--timeout", "5s"]
     if script is not None:
         command += ["-s", str(script)]
+    for name, value in (headers or {}).items():
+        command += ["-H", f"{name}: {value}"]
     used = _children_cpu_seconds()
     with pinned(core):
         process = subprocess.Popen(
@@ -84,9 +93,11 @@ def read_rate(output: str) -> float:
     for complaint in (_SOCKET_ERRORS, _REFUSED):
         if found := complaint.search(output):
             raise LoadFailed(f"wrk: {found[0].strip()}")
-    rate = _RATE.search(output)
+    rate = _STEADY_RATE.search(output) or _RATE.search(output)
     if rate is None:
         raise LoadFailed(f"wrk said no rate: {output.strip()[-300:]!r}")
+    if rate[1] == "none":
+        raise LoadFailed("wrk ended before it began to count")
     if float(rate[1]) == 0:
         raise LoadFailed("wrk had no answer at all")
     return float(rate[1])

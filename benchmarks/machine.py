@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from . import load
+from . import load, peers
+from .programs import ENVIRONMENTS
 
+# What runs in the environment of the benchmarks itself; each peer elsewhere has its own.
 PACKAGES = (
     "lowlevel",
     "aiohttp",
@@ -17,11 +19,6 @@ PACKAGES = (
     "uvloop",
     "wsproto",
     "websockets",
-    "picows",
-    "uvicorn",
-    "bareASGI",
-    "asgi-tools",
-    "Starlette",
 )
 
 
@@ -30,10 +27,12 @@ def facts() -> dict[str, str]:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB",
         "load before": f"{os.getloadavg()[0]:.2f} (1 minute average)",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "peers": ", ".join(f"{name} {version}" for name, version in _peers().items()),
         "load generator": f"{load.version()}; for websockets and uploads sockets in this Python",
     }
 
@@ -51,3 +50,8 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "(this checkout)" if name == "lowlevel" else "(missing)"
+
+
+def _peers() -> dict[str, str]:
+    names = dict.fromkeys(ENVIRONMENTS.values())
+    return {name: peers.version(name) or "(missing)" for name in names}

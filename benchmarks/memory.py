@@ -1,24 +1,27 @@
 """What one idle connection costs the server in resident memory: keep-alive HTTP and websockets."""
 
-import resource
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from . import websocket_client
-from .cases import MEMORY_TARGET, WEBSOCKET_MEMORY_TARGET
+from .cases import HTTP_PEERS, MEMORY_TARGET, WEBSOCKET_MEMORY_TARGET
 from .cores import Cores
+from .limits import allow_descriptors
 from .process import ServerFailed, ServerProcess
 from .stats import Row, Target
+from .suite import START_SECONDS, Run, Suite
 
 ROUNDS = 2
 ANSWER_SECONDS = 10.0
 SETTLE_SECONDS = 0.3
 SPARE_DESCRIPTORS = 200
+# To open a connection and have its answer, for estimates.
+CONNECT_SECONDS = 0.0006
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: idle/1.0\r\nAccept: */*\r\n\r\n"
 
@@ -36,6 +39,8 @@ class MemoryCase:
     """One kind of idle connection.
 
     connect: opens one, which has had one answer, on the port.
+    peers: measured beside aiohttp in a full run.
+    quick: whether the case belongs to the quick table.
     """
 
     name: str
@@ -43,25 +48,72 @@ class MemoryCase:
     connections: int
     connect: Callable[[int], socket.socket]
     target: Target | None = None
+    peers: Sequence[str] = ()
+    quick: bool = False
 
 
-def measure(
-    case: MemoryCase, loop: str, *, cores: Cores, progress: Callable[[str], None]
-) -> list[Row]:
-    """One row: KiB of each, a fresh server for each sample."""
+def suites() -> list[Suite]:
+    return [
+        Suite(
+            name=case.name,
+            measure=partial(measure, case),
+            estimate=partial(_estimate, case),
+            quick=case.quick,
+        )
+        for case in CASES
+    ]
+
+
+def _estimate(case: MemoryCase, run: Run) -> float:
+    each = START_SECONDS + 2 * SETTLE_SECONDS + case.connections * CONNECT_SECONDS
+    return ROUNDS * (1 + len(beside(case, run))) * each
+
+
+def measure(case: MemoryCase, run: Run) -> list[Row]:
+    """One row beside each: KiB of each connection, a fresh server for each sample."""
     title = f"{case.title} ({case.connections:,} open)"
-    row = Row(case.name, title, loop, "aiohttp", "KiB", case.target)
-    try:
-        _allow_descriptors(case.connections + SPARE_DESCRIPTORS)
-        for number in range(1, ROUNDS + 1):
-            progress(f"{loop}: {title}: round {number} of {ROUNDS}")
-            ours = kib_per_connection(case, "lowlevel", loop, cores)
-            theirs = kib_per_connection(case, "aiohttp", loop, cores)
+    rows = [
+        Row(
+            case.name,
+            title if other == "aiohttp" else f"{title}, beside {other}",
+            run.loop,
+            other,
+            "KiB",
+            case.target if other == "aiohttp" else None,
+        )
+        for other in beside(case, run)
+    ]
+    for number in range(1, ROUNDS + 1):
+        run.progress(f"{run.loop}: {title}: round {number} of {ROUNDS}")
+        _one_round(case, rows, run)
+    return rows
+
+
+def beside(case: MemoryCase, run: Run) -> list[str]:
+    return run.present(["aiohttp", *(case.peers if run.full else ())])
+
+
+def _one_round(case: MemoryCase, rows: Sequence[Row], run: Run) -> None:
+    """A sample for each of the rows that have not failed."""
+    ours = _weigh(case, "lowlevel", rows, run)
+    for row in rows:
+        theirs = _weigh(case, row.other, [row], run)
+        if ours is not None and theirs is not None:
             row.ours.append(ours)
             row.theirs.append(theirs)
+
+
+def _weigh(case: MemoryCase, name: str, rows: Sequence[Row], run: Run) -> float | None:
+    """KiB per connection of this server; where that fails, so do the rows."""
+    if all(row.failure for row in rows):
+        return None
+    try:
+        allow_descriptors(case.connections + SPARE_DESCRIPTORS)
+        return kib_per_connection(case, name, run.loop, run.cores)
     except (NoMeasurement, ServerFailed, OSError) as error:
-        row.failure = f"{type(error).__name__}: {error}"
-    return [row]
+        for row in rows:
+            row.failure = row.failure or f"{type(error).__name__}: {error}"
+        return None
 
 
 def kib_per_connection(case: MemoryCase, name: str, loop: str, cores: Cores) -> float:
@@ -113,15 +165,6 @@ def _settled(server: ServerProcess) -> int:
     return server.resident_bytes
 
 
-def _allow_descriptors(needed: int) -> None:
-    """Raise the soft limit, here and in the servers started from here."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise NoMeasurement(f"needs {needed} open files, and the hard limit is {hard}")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
 CASES = (
     MemoryCase(
         name="memory",
@@ -129,6 +172,8 @@ CASES = (
         connections=4000,
         connect=_answered,
         target=MEMORY_TARGET,
+        peers=HTTP_PEERS,
+        quick=True,
     ),
     MemoryCase(
         name="websocket-memory",

@@ -1,64 +1,70 @@
 """MiB per second of a large file in a form, and what the server's memory grows by meanwhile."""
 
 import http.client
-from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 from . import multipart_load
-from .cases import MultipartCase
+from .cases import MULTIPART, MultipartCase
+from .contest import AnswersDiffer
 from .cores import Cores
 from .load import Load, LoadFailed
 from .process import PAGE_BYTES, ServerFailed, ServerProcess
 from .stats import Row
-from .throughput import AnswersDiffer, Servers, compare
+from .suite import Run, Suite, estimate_turns
+from .throughput import Answers, compare
 
 MEMORY_ROUNDS = 3
 # Loads all that an upload ever needs, and is no file worth weighing.
 SMALL = 1024
 
-Progress = Callable[[str], None]
+
+def suites() -> list[Suite]:
+    case = MULTIPART
+    return [
+        Suite(
+            name=case.name,
+            measure=partial(measure, case),
+            estimate=lambda run: estimate_turns(run, 2),
+        ),
+        Suite(
+            name=case.memory_name,
+            measure=partial(measure_memory, case),
+            estimate=lambda run: MEMORY_ROUNDS * 2 * 2.0,
+        ),
+    ]
 
 
-def measure(
-    case: MultipartCase,
-    loop: str,
-    *,
-    rounds: int,
-    seconds: float,
-    cores: Cores,
-    progress: Progress,
-) -> list[Row]:
+def measure(case: MultipartCase, run: Run) -> list[Row]:
     """One row, lowlevel beside aiohttp. What goes wrong is in its `failure`."""
-    row = Row(case.name, case.title, loop, "aiohttp", "MiB/s", case.target)
+    row = Row(case.name, case.title, run.loop, "aiohttp", "MiB/s", case.target)
 
     def upload(server: ServerProcess, seconds: float) -> Load:
-        return multipart_load.run(server.port, case.size, seconds=seconds, core=cores.load)
+        return multipart_load.run(server.port, case.size, seconds=seconds, core=run.cores.load)
 
-    compare([row], prove, upload, rounds=rounds, seconds=seconds, cores=cores, progress=progress)
+    compare([row], prove, upload, run)
     return [row]
 
 
-def prove(servers: Servers) -> None:
-    """Raises AnswersDiffer unless every server takes a small upload."""
-    for server in servers.values():
-        try:
-            with closing(multipart_load.connect(server.port)) as client:
-                multipart_load.upload(client, SMALL)
-        except LoadFailed as error:
-            raise AnswersDiffer(f"{server.name}: {error}\n{server.complaints}") from error
+def prove(server: ServerProcess) -> Answers:
+    """Raises AnswersDiffer unless the server takes a small upload."""
+    try:
+        with closing(multipart_load.connect(server.port)) as client:
+            multipart_load.upload(client, SMALL)
+    except LoadFailed as error:
+        raise AnswersDiffer(f"{server.name}: {error}") from error
+    return {}
 
 
-def measure_memory(
-    case: MultipartCase, loop: str, *, cores: Cores, progress: Progress
-) -> list[Row]:
+def measure_memory(case: MultipartCase, run: Run) -> list[Row]:
     """One row: the peak over one upload in MiB, a fresh server for each sample."""
     title = f"{case.title}, peak memory"
-    row = Row(case.memory_name, title, loop, "aiohttp", "MiB", case.memory_target)
+    row = Row(case.memory_name, title, run.loop, "aiohttp", "MiB", case.memory_target)
     try:
         for number in range(1, MEMORY_ROUNDS + 1):
-            progress(f"{loop}: {title}: round {number} of {MEMORY_ROUNDS}")
-            row.ours.append(peak_mib(case.size, "lowlevel", loop, cores))
-            row.theirs.append(peak_mib(case.size, "aiohttp", loop, cores))
+            run.progress(f"{run.loop}: {title}: round {number} of {MEMORY_ROUNDS}")
+            row.ours.append(peak_mib(case.size, "lowlevel", run.loop, run.cores))
+            row.theirs.append(peak_mib(case.size, "aiohttp", run.loop, run.cores))
     except (LoadFailed, ServerFailed, OSError, http.client.HTTPException) as error:
         row.failure = f"{type(error).__name__}: {error}"
     return [row]

@@ -62,6 +62,8 @@ class Row:
     `server_busy` and `load_busy` hold, for each sample, which share of its core each of the two
     servers took, and which share the load took against each of the two; empty where nothing is loaded.
     `parts`: how many like parts `server` has more than `other`, where it is their cost that counts.
+    `family`, `at`: rows of one family are points of one line, each at its place on the axis.
+    `note`: what a reader of these figures should know of how they were taken.
     """
 
     case: str
@@ -77,6 +79,9 @@ class Row:
     load_busy: list[tuple[float, float]] = field(default_factory=list)
     failure: str = ""
     parts: int = 0
+    family: str = ""
+    at: float | None = None
+    note: str = ""
 
     @property
     def ratio(self) -> Spread:
@@ -89,6 +94,20 @@ class Row:
         ours = [rate / share for rate, (share, _) in zip(self.ours, shares, strict=True)]
         theirs = [rate / share for rate, (_, share) in zip(self.theirs, shares, strict=True)]
         return spread(paired_ratios(ours, theirs))
+
+    @property
+    def cpu_per_request(self) -> tuple[float, float] | None:
+        """Microseconds of the servers' processor time per request (message, MiB): ours, theirs.
+
+        None where no server was loaded, or where what was measured is no rate.
+        """
+        if not self.server_busy or not self.unit.endswith("/s"):
+            return None
+        ours = [busy / rate for rate, (busy, _) in zip(self.ours, self.server_busy, strict=True)]
+        theirs = [
+            busy / rate for rate, (_, busy) in zip(self.theirs, self.server_busy, strict=True)
+        ]
+        return median(ours) * 1e6, median(theirs) * 1e6
 
     @property
     def cost(self) -> Spread:

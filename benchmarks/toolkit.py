@@ -1,28 +1,38 @@
 """Requests per second with routes: the toolkit beside other toolkits, and what its parts cost."""
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 from . import load
-from .cases import SCRIPTS, TOOLKIT_PEERS, ToolkitCase
-from .cores import Cores
-from .process import ServerProcess, missing
+from .cases import SCRIPTS, TOOLKIT_CASES, ToolkitCase
+from .process import ServerProcess
 from .stats import Row
-from .throughput import Servers, compare, prove_path
+from .suite import Run, Suite, estimate_turns
+from .throughput import Answers, answer_to, compare
 
 SCRIPT = SCRIPTS / "paths.lua"
 
 
-def measure(
-    case: ToolkitCase,
-    loop: str,
-    *,
-    rounds: int,
-    seconds: float,
-    cores: Cores,
-    progress: Callable[[str], None],
-) -> list[Row]:
-    """One row for each of the case's comparisons whose servers are installed here."""
-    compared = rows(case, loop)
+def suites() -> list[Suite]:
+    return [
+        Suite(
+            name=case.name,
+            measure=partial(measure, case),
+            estimate=partial(_estimate, case),
+            quick=case.quick,
+            loops="first",  # Five servers in one of the cases: they are compared on one loop.
+        )
+        for case in TOOLKIT_CASES
+    ]
+
+
+def _estimate(case: ToolkitCase, run: Run) -> float:
+    servers = {name for row in rows(case, run) for name in (row.server, row.other)}
+    return estimate_turns(run, len(servers))
+
+
+def measure(case: ToolkitCase, run: Run) -> list[Row]:
+    """One row for each of the case's comparisons whose servers are here."""
+    compared = rows(case, run)
 
     def run_wrk(server: ServerProcess, seconds: float) -> load.Load:
         return load.run(
@@ -31,38 +41,26 @@ def measure(
             connections=case.connections,
             # A script that makes each request takes its time: one path does without.
             script=SCRIPT if len(case.paths) > 1 else None,
-            core=cores.load,
+            core=run.cores.load,
             arguments=case.paths,
         )
 
-    def proof(servers: Servers) -> None:
-        prove(case, servers)
-
-    if compared:
-        compare(
-            compared, proof, run_wrk, rounds=rounds, seconds=seconds, cores=cores, progress=progress
-        )
+    compare(compared, partial(answers, case), run_wrk, run)
     return compared
 
 
-def missing_peers() -> Sequence[str]:
-    """The peers that are not installed here."""
-    return missing(TOOLKIT_PEERS)
+def answers(case: ToolkitCase, server: ServerProcess) -> Answers:
+    """What the server answers on each of the case's paths. Raises AnswersDiffer unless with 200."""
+    return {path: answer_to(path, server) for path in case.paths}
 
 
-def prove(case: ToolkitCase, servers: Servers) -> None:
-    """Raises AnswersDiffer unless the servers answer alike on each of the case's paths."""
-    for path in case.paths:
-        prove_path(path, servers)
-
-
-def rows(case: ToolkitCase, loop: str) -> list[Row]:
-    left_out = missing_peers()
+def rows(case: ToolkitCase, run: Run) -> list[Row]:
+    present = run.present([each.other for each in case.compared])
     return [
         Row(
             case.name,
             each.title,
-            loop,
+            run.loop,
             each.other,
             "requests/s",
             each.target,
@@ -70,5 +68,5 @@ def rows(case: ToolkitCase, loop: str) -> list[Row]:
             parts=each.parts,
         )
         for each in case.compared
-        if each.other not in left_out
+        if each.other in present
     ]

@@ -1,29 +1,40 @@
 """Messages per second: websocket echoes, the servers of all kinds in turn."""
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 from . import websocket_client, websocket_load
-from .cases import WEBSOCKET_PEERS, WebSocketCase
-from .cores import Cores
+from .cases import WEBSOCKET_CASES, WEBSOCKET_PEERS, WebSocketCase
+from .contest import AnswersDiffer
 from .load import Load
-from .process import ServerProcess, missing
+from .process import ServerProcess
 from .stats import Row, Target
-from .throughput import AnswersDiffer, Servers, compare
+from .suite import Run, Suite, estimate_turns
+from .throughput import Answers, compare
 
 PATH = "/websocket"
 
 
-def measure(
-    case: WebSocketCase,
-    loop: str,
-    *,
-    rounds: int,
-    seconds: float,
-    cores: Cores,
-    progress: Callable[[str], None],
-) -> list[Row]:
-    """Rows beside aiohttp, without and with the C masker, and one for each peer installed."""
-    compared = rows(case, loop)
+def suites() -> list[Suite]:
+    return [
+        Suite(
+            name=case.name,
+            measure=partial(measure, case),
+            estimate=_estimate,
+            quick=case.quick,
+            loops="first",  # Nine servers a case: they are compared on one loop.
+        )
+        for case in WEBSOCKET_CASES
+    ]
+
+
+def _estimate(run: Run) -> float:
+    # lowlevel twice, and aiohttp.
+    return estimate_turns(run, 3 + len(run.present(WEBSOCKET_PEERS)))
+
+
+def measure(case: WebSocketCase, run: Run) -> list[Row]:
+    """Rows beside aiohttp, without and with the C masker, and one for each peer that is here."""
+    compared = rows(case, run)
 
     def load(server: ServerProcess, seconds: float) -> Load:
         return websocket_load.run(
@@ -33,43 +44,33 @@ def measure(
             in_flight=case.in_flight,
             connections=case.connections,
             seconds=seconds,
-            core=cores.load,
+            core=run.cores.load,
         )
 
-    def proof(servers: Servers) -> None:
-        prove(case, servers)
-
-    compare(compared, proof, load, rounds=rounds, seconds=seconds, cores=cores, progress=progress)
+    compare(compared, partial(prove, case), load, run)
     return compared
 
 
-def missing_peers() -> Sequence[str]:
-    """The peers that are not installed here."""
-    return missing(WEBSOCKET_PEERS)
+def prove(case: WebSocketCase, server: ServerProcess) -> Answers:
+    """Raises AnswersDiffer unless the server echoes the case's message in one frame."""
+    try:
+        with websocket_client.connect(server.port, PATH) as client:
+            websocket_client.echo(client, case.payload)
+            websocket_client.send_close(client)
+    except OSError as error:
+        raise AnswersDiffer(f"{server.name}: {error}") from error
+    return {}
 
 
-def prove(case: WebSocketCase, servers: Servers) -> None:
-    """Raises AnswersDiffer unless every server echoes the case's message in one frame."""
-    for server in servers.values():
-        try:
-            with websocket_client.connect(server.port, PATH) as client:
-                websocket_client.echo(client, case.payload)
-                websocket_client.send_close(client)
-        except OSError as error:
-            raise AnswersDiffer(f"{server.name}: {error}\n{server.complaints}") from error
-
-
-def rows(case: WebSocketCase, loop: str) -> list[Row]:
+def rows(case: WebSocketCase, run: Run) -> list[Row]:
     def row(title: str, server: str, other: str, target: Target | None = None) -> Row:
-        return Row(case.name, title, loop, other, "messages/s", target, server)
+        return Row(case.name, title, run.loop, other, "messages/s", target, server)
 
-    left_out = missing_peers()
     return [
         row(case.title, "lowlevel_masker", "aiohttp", case.target),
         row(f"{case.title}, no masker", "lowlevel_no_masker", "aiohttp", case.target_no_masker),
         *(
             row(f"{case.title}, beside {peer}", "lowlevel_masker", peer)
-            for peer in WEBSOCKET_PEERS
-            if peer not in left_out
+            for peer in run.present(WEBSOCKET_PEERS)
         ),
     ]

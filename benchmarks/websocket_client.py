@@ -8,6 +8,7 @@ import zlib
 
 ANSWER_SECONDS = 10.0
 
+TEXT = 0x81
 BINARY = 0x82
 CLOSE = 0x88
 COMPRESSED = 0x40  # RSV1, RFC 7692 §7.2.3.1
@@ -55,7 +56,7 @@ def echo(client: socket.socket, payload: bytes, *, compressed: bool = False) -> 
     """Send one binary message and read it back, compressed both ways. Raises Refused."""
     first = BINARY | (COMPRESSED if compressed else 0)
     client.sendall(frame(_deflate(payload) if compressed else payload, first=first))
-    got_first, got = _read_frame(client)
+    got_first, got = read_frame(client)
     if got_first != first or (_inflate(got) if compressed else got) != payload:
         raise Refused(f"no echo: first byte {got_first:#x}, {len(got)} bytes, {got[:20]!r}...")
 
@@ -95,7 +96,7 @@ def read(client: socket.socket, size: int) -> bytes:
     return data
 
 
-def _read_frame(client: socket.socket) -> tuple[int, bytes]:
+def read_frame(client: socket.socket) -> tuple[int, bytes]:
     """The first byte and the payload of the next frame."""
     first, size = read(client, 2)
     if size > 125:

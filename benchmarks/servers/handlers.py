@@ -6,6 +6,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from . import answers
 from .files import sized_file
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -69,6 +70,25 @@ def make_handler(web: ModuleType) -> Handler:
             await websocket.send_bytes(message.data)
         return websocket
 
+    members: set[Any] = set()
+
+    async def broadcast(request: Any) -> Any:
+        websocket = web.WebSocketResponse(compress=False)
+        await websocket.prepare(request)
+        members.add(websocket)
+        try:
+            async for message in websocket:
+                if message.data == answers.GO:
+                    for each in tuple(members):
+                        await each.send_bytes(answers.MESSAGE)
+        finally:
+            members.remove(websocket)
+        return websocket
+
+    async def sized(request: Any) -> Any:
+        body = answers.zeros(answers.size_in(request.path))
+        return web.Response(body=body, content_type=answers.BYTES_TYPE)
+
     routes: dict[str, Handler] = {
         "/": plaintext,
         "/json": json,
@@ -82,9 +102,10 @@ def make_handler(web: ModuleType) -> Handler:
         "/multipart": multipart,
         "/websocket": partial(echo_messages, compress=False),
         "/websocket/deflate": partial(echo_messages, compress=True),
+        answers.BROADCAST: broadcast,
     }
 
     async def handler(request: Any) -> Any:
-        return await routes[request.path](request)
+        return await routes.get(request.path, sized)(request)
 
     return handler

@@ -1,8 +1,10 @@
 """`websockets`, its asyncio server: no compression, no keep-alive pings."""
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from . import launch
+from . import answers, launch
+
+members: set[ServerConnection] = set()
 
 
 async def echo(connection: ServerConnection) -> None:
@@ -10,9 +12,30 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
-async def listen(port: int) -> launch.Listening:
+async def join(connection: ServerConnection) -> None:
+    members.add(connection)
+    try:
+        async for message in connection:
+            if message == answers.GO:
+                broadcast(members, answers.MESSAGE)
+    finally:
+        members.remove(connection)
+
+
+async def handle(connection: ServerConnection) -> None:
+    request = connection.request
+    await (join if request and request.path == answers.BROADCAST else echo)(connection)
+
+
+async def listen(options: launch.Options) -> launch.Listening:
     return await serve(
-        echo, launch.HOST, port, backlog=launch.BACKLOG, compression=None, ping_interval=None
+        handle,
+        launch.HOST,
+        options.port,
+        backlog=launch.BACKLOG,
+        ssl=options.context(),
+        compression=None,
+        ping_interval=None,
     )
 
 

@@ -112,7 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     again: dict[str, str] = {}
     if earlier is not None:
         names = ", ".join(suite.name for suite in suites)
-        again = {**earlier.facts, "measured again": f"{names} ({facts['date']})"}
+        before = [earlier.facts["measured again"]] if "measured again" in earlier.facts else []
+        again = {
+            **earlier.facts,
+            "measured again": "; ".join([*before, f"{names} ({facts['date']})"]),
+        }
 
     def keep() -> None:
         if run.left_out:

@@ -2,14 +2,14 @@
 
 Figures are by key, loop and measure. A key is the Python that they are the same for: ``Python
 3.11``, or one build of it, ``Python 3.11.7 (...`` and what else its figures depend on. Each entry of
-the history says which keys it recorded; the last one has a checksum of all figures, so that none
-changes without a reason.
+the history says which keys it recorded; the last one has a checksum of all figures and of the
+entries before it, so that none changes without a reason.
 """
 
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ Figures = Mapping[str, Mapping[str, float]]
 
 _HEAD = """\
 # What the loops of benchmarks/loops.py take. Written by `python -m benchmarks.guard --record "why"`,
-# and only by that: a checksum in the history tells if figures were changed in another way.
+# and only by that: a checksum in the history tells if something was changed in another way.
 """
 
 
@@ -38,7 +38,7 @@ class Entry:
     packages: what was counted with.
     keys: of the figures.
     changes: what was more than the tolerance away from the figures before.
-    checksum: of all figures in the file, from then on.
+    checksum: of all figures in the file, from then on, and of the earlier entries.
     """
 
     date: str
@@ -99,7 +99,7 @@ class Record:
                 packages=packages,
                 keys=keys,
                 changes=changes,
-                checksum=_checksum(together),
+                checksum=_checksum(history, together),
             )
         )
         return Record(history, together)
@@ -108,7 +108,8 @@ class Record:
 def read(path: Path) -> Record:
     """The file; an empty record if there is none.
 
-    Raises BadRecord: not TOML, an entry without a day or a reason, or figures changed by hand.
+    Raises BadRecord: not TOML, an entry without a day or a reason, figures or earlier entries changed
+    by hand.
     """
     if not path.exists():
         return Record()
@@ -122,10 +123,11 @@ def read(path: Path) -> Record:
             raise BadRecord(
                 f"{path.name}: entry {number} of the history lacks its day or its reason"
             )
-    if not record.history or record.history[-1].checksum != _checksum(record.figures):
+    checksums = [entry.checksum for entry in record.history[-1:]]
+    if checksums != [_checksum(record.history[:-1], record.figures)]:
         raise BadRecord(
-            f"{path.name}: its figures are not those of the last entry of its history;"
-            ' they are changed by `python -m benchmarks.guard --record "why"`'
+            f"{path.name}: its figures or earlier entries are not those that the last entry was"
+            ' written with; figures are changed by `python -m benchmarks.guard --record "why"`'
         )
     return record
 
@@ -142,8 +144,9 @@ def write(record: Record, path: Path) -> None:
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _checksum(figures: Mapping[str, Figures]) -> str:
-    return hashlib.sha256(json.dumps(figures, sort_keys=True).encode()).hexdigest()[:16]
+def _checksum(earlier: Sequence[Entry], figures: Mapping[str, Figures]) -> str:
+    covered = [[asdict(entry) for entry in earlier], figures]
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _value(value: Any) -> str:

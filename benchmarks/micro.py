@@ -38,7 +38,7 @@ SMALL_GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 ROUTES = 1000
 MESSAGES = {"64 B": bytes(64), "4 KiB": bytes(4096)}
 
-_PRIVATE = ("command", "hostname", "python_executable")
+_PRIVATE = ("command", "hostname", "python_config_args", "python_executable")
 
 
 class _Sink:

@@ -377,8 +377,7 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         except ImportError as exc:
             if name == "uvloop":
                 raise _CannotServe(
-                    f"uvloop cannot be imported ({exc}): pip install uvloop,"
-                    " or leave --loop out"
+                    f"uvloop cannot be imported ({exc}): pip install uvloop, or leave --loop out"
                 ) from exc
         else:
             return uvloop.new_event_loop

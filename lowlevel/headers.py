@@ -89,7 +89,7 @@ def collect(
         headers: A multidict, a mapping or pairs, as ``request.headers`` and ``request.raw_headers`` are.
 
     Returns:
-        What ``parse`` returns, by the names of the fields in lower case. Fields with one name become one value: lists
+        What ``parse`` returns, by the names of the fields in lower case. Fields with one name become one value. Lists
         and mappings are joined; in a mapping the first of several items with one name counts, while a cookie keeps
         all its values. Fields that ``parse`` does not know are joined with ``", "`` (RFC 9110 §5.3). Of others, the
         last counts. ``set-cookie`` is a list of SetCookie. A malformed field is left out.

@@ -186,6 +186,8 @@ async def test_without_handle_signals_keyboard_interrupt_ends_it() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def handler(request):
+        # Between two callbacks: in the midst of one, it could leave a connection half closed.
+        asyncio.get_running_loop().call_later(0.1, signal.raise_signal, signal.SIGINT)
         return web.Response(text="here")
 
     web.run_app(handler, host="127.0.0.1", port=0, handle_signals=False)
@@ -193,7 +195,6 @@ async def test_without_handle_signals_keyboard_interrupt_ends_it() -> None:
     """
     async with running(program) as server:
         assert (await get(await server.port())).endswith(b"here")
-        server.signal(signal.SIGINT)
         assert await server.end() == (0, "returned\n", "")
 
 

@@ -13,10 +13,14 @@ from benchmarks import guard, guard_record
 from benchmarks.guard import CannotCount, Change
 from benchmarks.guard_record import BadRecord, Record
 from benchmarks.loops import LOOPS
+from lowlevel.protocol.masking import unmask_in_python
 
 ROOT = Path(__file__).parent.parent.parent
-# Where a connection begins with a request.
-BEGINS = "        server.requests_count += 1\n"
+# Where a connection begins with a request, and where a small response is sent.
+CONNECTION, BEGINS = "connection.py", "        server.requests_count += 1\n"
+OUTLET, SENDS = "outlet.py", "        transport.write(data)\n        return "
+# What is counted of each loop.
+MEASURES = ["bytecode", "calls", "C calls", "transport calls", "cyclic garbage", "peak bytes"]
 
 with_valgrind = pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
 
@@ -43,7 +47,7 @@ def test_counts_are_the_same_in_every_process() -> None:
     ]
     assert printed[0] == printed[1]
     figures = json.loads(printed[0])["form"]
-    assert list(figures) == ["bytecode", "calls", "C calls", "peak bytes"]
+    assert list(figures) == MEASURES
     assert figures["bytecode"] > figures["calls"] > 10
 
 
@@ -55,7 +59,7 @@ def test_counts_do_not_depend_on_what_was_counted_before() -> None:
     for name in ("plaintext", "Router, variable"):
         first, second = printed[0][name], printed[1][name]
         # Memory does, a little. That is why the guard has a process for each loop.
-        for measure in ("bytecode", "calls", "C calls"):
+        for measure in MEASURES[:-1]:
             assert first[measure] == second[measure]
 
 
@@ -72,10 +76,18 @@ def test_what_fails_is_told() -> None:
         guard.count(["no such loop"])
 
 
-def test_options_of_python_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_never_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MOST_SECONDS", 0.01)
+    with pytest.raises(CannotCount, match=r"plaintext: not done after 0\.01 seconds"):
+        guard.count(["plaintext"])
+
+
+def test_options_of_python_and_packages_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     monkeypatch.setenv("COVERAGE_PROCESS_START", "setup.cfg")
+    monkeypatch.setenv("MULTIDICT_NO_EXTENSIONS", "1")
     environment = guard._environment()
+    assert "MULTIDICT_NO_EXTENSIONS" not in environment
     assert "PYTHONASYNCIODEBUG" not in environment
     assert "COVERAGE_PROCESS_START" not in environment
     assert environment["PATH"] == os.environ["PATH"]
@@ -85,15 +97,19 @@ def test_options_of_python_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("slow_down", "measure"),
+    ("module", "place", "slow_down", "measure"),
     [
-        ("for _ in range(20): pass", "bytecode"),
-        ("min(1, 2), min(1, 2)", "C calls"),
-        ("(lambda: None)(), (lambda: None)()", "calls"),
-        ("waste = bytearray(10_000)", "peak bytes"),
+        (CONNECTION, BEGINS, "for _ in range(20): pass", "bytecode"),
+        (CONNECTION, BEGINS, "min(1, 2), min(1, 2)", "C calls"),
+        (CONNECTION, BEGINS, "(lambda: None)(), (lambda: None)()", "calls"),
+        (CONNECTION, BEGINS, "waste = bytearray(10_000)", "peak bytes"),
+        (CONNECTION, BEGINS, "cycle = []; cycle.append(cycle)", "cyclic garbage"),
+        (OUTLET, SENDS, "transport.write(data[:50]); data = data[50:]", "transport calls"),
     ],
 )
-def test_a_slow_down_is_refused(tmp_path: Path, slow_down: str, measure: str) -> None:
+def test_a_slow_down_is_refused(
+    tmp_path: Path, module: str, place: str, slow_down: str, measure: str
+) -> None:
     for package in ("lowlevel", "benchmarks"):
         ignored = shutil.ignore_patterns("__pycache__", "results", "peers", "guard.toml")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
@@ -106,16 +122,16 @@ def test_a_slow_down_is_refused(tmp_path: Path, slow_down: str, measure: str) ->
         changes=[],
     )
     guard_record.write(record, tmp_path / "benchmarks" / "guard.toml")
-    connection = tmp_path / "lowlevel" / "connection.py"
-    code = connection.read_text()
-    assert code.count(BEGINS) == 1
-    connection.write_text(code.replace(BEGINS, f"{BEGINS}        {slow_down}\n"))
+    patched = tmp_path / "lowlevel" / module
+    code = patched.read_text()
+    assert code.count(place) == 1
+    patched.write_text(code.replace(place, f"        {slow_down}\n{place}"))
 
     slow = run(tmp_path, *arguments)
     assert slow.returncode == 1, slow.stdout + slow.stderr
     assert f"GREW by more than 5%: plaintext: {measure} " in slow.stdout
 
-    connection.write_text(code)
+    patched.write_text(code)
     good = run(tmp_path, *arguments)
     assert good.returncode == 0, good.stdout + good.stderr
     assert "Nothing grew by more than 5%." in good.stdout
@@ -134,8 +150,12 @@ def test_the_tolerance(now: float, grew: bool, shrank: bool) -> None:
 
 
 def test_from_nothing_to_something_is_growth() -> None:
-    assert Change("plaintext", "calls", 0, 1).grew
-    assert not Change("plaintext", "calls", 0, 0).grew
+    change = Change("plaintext", "cyclic garbage", 0, 0.05)
+    assert change.grew
+    assert guard.table([change]).endswith("0  0.05  from 0")
+    same = Change("plaintext", "cyclic garbage", 0, 0)
+    assert not (same.grew or same.shrank)
+    assert same.percentage == "+0.0%"
 
 
 FIGURES = {"plaintext": {"bytecode": 1000, "calls": 30}, "form": {"bytecode": 2000, "calls": 60}}
@@ -145,6 +165,7 @@ FIGURES = {"plaintext": {"bytecode": 1000, "calls": 30}, "form": {"bytecode": 20
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The command with a file of its own, which it gets from here, that counts FIGURES."""
     file = tmp_path / "guard.toml"
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr(guard, "FILE", file)
     monkeypatch.setattr(guard, "unmask", None)
     monkeypatch.setattr(guard, "count", lambda names: FIGURES)
@@ -204,6 +225,36 @@ def test_less_than_recorded_passes_and_asks_to_be_recorded(
     printed = capsys.readouterr().out
     assert "Less than recorded: plaintext: bytecode 1,000 to 900 (-10.0%)" in printed
     assert '--record "why"' in printed
+
+
+def test_less_than_recorded_fails_in_ci(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    guard.main(["--record", "the first figures"])
+    assert guard.main([]) == 0
+    counted(monkeypatch, bytecode=900)
+    assert guard.main([]) == 1
+    printed = capsys.readouterr().out
+    assert "Less than recorded: plaintext: bytecode 1,000 to 900 (-10.0%)" in printed
+    assert 'Keep it, or it may grow again: python -m benchmarks.guard --record "why"' in printed
+
+
+def test_figures_that_go_are_told(
+    command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guard.main(["--record", "the first figures"])
+    with_valgrind = guard.machine_key()
+    monkeypatch.setattr(guard, "machine_key", lambda: f"{guard.python_key()}.99")
+    guard.main(["--record", "another build"])
+    printed = capsys.readouterr().out
+    assert f"GONE FROM THE RECORD: machine instructions of {with_valgrind}\n" in printed
+    assert "Record again" not in printed
+
+    guard.main(["--no-valgrind", "--record", "nothing else"])
+    printed = capsys.readouterr().out
+    assert f"GONE FROM THE RECORD: machine instructions of {guard.python_key()}.99\n" in printed
+    assert "Record again where valgrind is" in printed
 
 
 def test_a_loop_that_is_not_recorded_fails(
@@ -268,7 +319,7 @@ def test_valgrind_is_found_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_masker_in_python_is_no_measure(
     command: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(guard, "unmask", guard.unmask_in_python)
+    monkeypatch.setattr(guard, "unmask", unmask_in_python)
     assert guard.main([]) == 2
     assert "the C masker is missing" in capsys.readouterr().err
 
@@ -312,7 +363,7 @@ def test_no_figures_without_a_reason() -> None:
         ('why = "the first figures"', 'why = " "', "entry 1 of the history lacks its day or its"),
         ('date = "2026-11-21"', 'date = ""', "entry 1 of the history lacks its day or its reason"),
         ('why = "the first figures"\n', "", "missing 1 required keyword-only argument: 'why'"),
-        ('"bytecode" = 1000', '"bytecode" = 1001', "its figures are not those of the last entry"),
+        ('"bytecode" = 1000', '"bytecode" = 1001', "its figures or earlier entries are not those"),
         ("[[history]]", "[[past]]", "history"),
         ("[[history]]", "[[history", "Expected"),
     ],
@@ -326,6 +377,21 @@ def test_changes_by_hand_are_refused(
     assert written in text
     file.write_text(text.replace(written, instead))
     with pytest.raises(BadRecord, match=message):
+        guard_record.read(file)
+
+
+@pytest.mark.parametrize("written", ["a reason of old", "form: more"])
+def test_changes_of_what_was_said_earlier_are_refused(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "guard.toml"
+    record = one_entry("a reason of old").add(
+        {"Python 3.11": FIGURES}, date="2026-11-22", why="more", packages="yarl 1", changes=[]
+    )
+    guard_record.write(record, file)
+    assert guard_record.read(file) == record
+    text = file.read_text()
+    assert text.count(written) == 1
+    file.write_text(text.replace(written, "nothing"))
+    with pytest.raises(BadRecord, match="its figures or earlier entries are not those"):
         guard_record.read(file)
 
 
@@ -382,5 +448,5 @@ def test_what_is_recorded_here(version: str) -> None:
     figures = record.figures[f"Python {version}"]
     assert list(figures) == list(LOOPS)
     for measures in figures.values():
-        assert list(measures) == ["bytecode", "calls", "C calls", "peak bytes"]
+        assert list(measures) == MEASURES
     assert all(len(entry.why) > 10 for entry in record.history)

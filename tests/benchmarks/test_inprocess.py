@@ -1,14 +1,16 @@
 """Servers without sockets, and the loops that are counted."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 import lowlevel as web
 from benchmarks import counting
-from benchmarks.inprocess import Client, Handler, Loop, NoAnswer, StillLoop
+from benchmarks.inprocess import Client, FakeTransport, Handler, Loop, NoAnswer, StillLoop
 from benchmarks.loops import LOOPS, masked_frame
 
 
@@ -24,6 +26,61 @@ def test_pipelined_requests_are_all_answered() -> None:
     client = Client(LOOPS["16 pipelined"])
     assert client._expected.count(b"HTTP/1.1 200 OK\r\n") == LOOPS["16 pipelined"].requests == 16
     client.close()
+
+
+def test_calls_of_the_transport_are_counted() -> None:
+    client = Client(LOOPS["plaintext"])
+    before = client.transport_calls
+    client.exchange()
+    client.exchange()
+    assert client.transport_calls == before + 2
+    client.close()
+
+
+def test_every_call_of_a_transport_counts() -> None:
+    transport = FakeTransport(asyncio.Protocol())
+    transport.write(b"one")
+    transport.writelines([b"two", b"three"])
+    transport.pause_reading()
+    transport.resume_reading()
+    transport.set_write_buffer_limits(1)
+    transport.close()
+    transport.abort()
+    assert transport.calls == 7
+    assert transport.received == b"onetwothree"
+
+
+def remembering(seen: list[asyncio.Transport | None]) -> Handler:
+    async def remember(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request.transport)
+        return web.Response(text="Hello, world!")
+
+    return remember
+
+
+def test_a_client_keeps_its_connection_unless_the_loop_says_otherwise() -> None:
+    kept: list[asyncio.Transport | None] = []
+    new: list[asyncio.Transport | None] = []
+    for name, seen in (("plaintext", kept), ("new connection", new)):
+        client = Client(replace(LOOPS[name], make_handler=partial(remembering, seen)))
+        client.exchange()
+        client.exchange()
+        client.close()
+    assert (len(kept), len({id(transport) for transport in kept})) == (3, 1)
+    assert (len(new), len({id(transport) for transport in new})) == (3, 3)
+
+
+def test_a_body_arrives_in_pieces() -> None:
+    sizes: list[int] = []
+
+    async def note(request: web.BaseRequest) -> web.StreamResponse:
+        sizes.extend([len(piece) async for piece in request.content.iter_any()])
+        return web.Response(text=str(sum(sizes)))
+
+    client = Client(replace(LOOPS["256 KiB in 16 pieces"], make_handler=lambda: note))
+    client.close()
+    assert len(sizes) == 16
+    assert sum(sizes) == 256 * 1024
 
 
 def test_no_two_forms_in_a_row_are_the_same() -> None:
@@ -92,8 +149,8 @@ def add(first: int, second: int) -> int:
 
 
 def test_calls_and_bytecode_are_counted() -> None:
-    once = counting.count_bytecode(lambda: [add(1, 2)], 5)  # type: ignore[arg-type, return-value]
-    twice = counting.count_bytecode(lambda: [add(1, 2), add(1, 2)], 5)  # type: ignore[arg-type, return-value]
+    once = counting.count_bytecode(lambda: [add(1, 2)], 5)  # type: ignore[arg-type]
+    twice = counting.count_bytecode(lambda: [add(1, 2), add(1, 2)], 5)  # type: ignore[arg-type]
     assert (once["calls"], twice["calls"]) == (2, 3)
     assert 5 < once["bytecode"] < twice["bytecode"] < 2 * once["bytecode"]
 
@@ -104,6 +161,23 @@ def test_calls_of_c_are_counted() -> None:
         "".join([])
 
     assert counting.count_c_calls(exchange, 5) == 2
+
+
+def test_cycles_are_counted_and_nothing_else_is() -> None:
+    def cycle() -> None:
+        first: list[object] = []
+        first.append([first])
+
+    def no_cycle() -> None:
+        first: list[object] = []
+        first.append([[]])
+
+    gc.disable()
+    try:
+        assert counting.cyclic_garbage(cycle, 5) == 2
+        assert counting.cyclic_garbage(no_cycle, 5) == 0
+    finally:
+        gc.enable()
 
 
 def test_the_peak_of_memory_is_seen_although_it_is_freed() -> None:

@@ -114,6 +114,7 @@ def test_what_waits_is_no_part() -> None:
 def results(names: list[str]) -> dict[str, Any]:
     """As pyperf writes them: what all benchmarks have in common comes once."""
     private = {"hostname": "a-host", "python_executable": "/a/path", "python_version": "3.11.7"}
+    private["python_config_args"] = "--prefix=/a/path"
     benchmarks = [
         {
             "metadata": {"name": name, "command": "/a/path -m benchmarks.micro"},

@@ -97,10 +97,6 @@ def _connections(count: int) -> Case:
     )
 
 
-def _body_connections(size: int) -> int:
-    return FEW_CONNECTIONS if size >= MIB else 64
-
-
 def _settle(connections: int) -> float:
     """Seconds until all connections are open: a burst of SYNs overflows the queue of a listener.
 
@@ -127,29 +123,22 @@ def fields(count: int) -> Mapping[str, str]:
 
 
 def _response_body(size: int) -> Case:
-    return Case(
-        name=f"growth-response-{size}",
-        title=f"response body of {_amount(size)}",
-        path=f"/bytes/{size}",
-        connections=_body_connections(size),
-        beside=PEERS,
-        family="response body",
-        at=size,
-        stretch=LONG if size >= MIB else 1,
-    )
+    return _body("response", size, f"/bytes/{size}")
 
 
 def _request_body(size: int) -> Case:
+    case = _body("request", size, "/upload")
+    return replace(case, script="post.lua", arguments=(str(size),), sample=bytes(size))
+
+
+def _body(direction: str, size: int, path: str) -> Case:
     return Case(
-        name=f"growth-request-{size}",
-        title=f"request body of {_amount(size)}",
-        path="/upload",
-        script="post.lua",
-        arguments=(str(size),),
-        connections=_body_connections(size),
+        name=f"growth-{direction}-{size}",
+        title=f"{direction} body of {_amount(size)}",
+        path=path,
+        connections=FEW_CONNECTIONS if size >= MIB else 64,
         beside=PEERS,
-        sample=bytes(size),
-        family="request body",
+        family=f"{direction} body",
         at=size,
         stretch=LONG if size >= MIB else 1,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from unittest import mock
 
 import aiohttp
+import pytest
 
 import lowlevel as web
 from tests.program import ROOT
@@ -24,6 +25,24 @@ _BORDER = re.compile(r"^=+(?: +=+)+$", re.MULTILINE)
 _CODE = re.compile(
     r"(?:@|await |async def |class |raise |(?:app|request|response|router|ws)[.\[])|.*web\."
 )
+
+
+# A conftest.py, since pytest runs no coroutines by itself.
+_RUN_COROUTINES = """
+import asyncio
+import inspect
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
+"""
 
 
 class Page:
@@ -57,6 +76,18 @@ class Page:
             exec(code, namespace)
         namespace["served"] = run_app.call_args
         return namespace
+
+    def run_as_tests(
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    ) -> pytest.RunResult:
+        """Run all blocks as the one test module that they are."""
+        blocks = [block for found in self.blocks.values() for block in found]
+        pytester.makepyfile("\n\n".join(blocks))
+        pytester.makeconftest(_RUN_COROUTINES)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        # With or without the entry point: the fixtures are these.
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        return pytester.runpytest_subprocess("-p", "lowlevel.testing.plugin", "-W", "error")
 
     @asynccontextmanager
     async def session(

@@ -18,9 +18,7 @@ from yarl import URL
 
 import lowlevel as web
 from tests.docpages import Page
-from tests.program import ROOT
 from tests.support import DEADLINE, Peer, Serving, request, serving, until, within
-from tests.test_docs_testing import RUN_COROUTINES
 from tests.wsframes import CLOSE, WSPeer, close, text
 
 UPLOADS = Page("docs/how-to/uploads.rst")
@@ -442,12 +440,7 @@ async def test_a_code_of_our_own() -> None:
 def test_the_page_is_a_test_module(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = [block for found in TESTING.blocks.values() for block in found]
-    pytester.makepyfile("\n\n".join(blocks))
-    pytester.makeconftest(RUN_COROUTINES)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    result = pytester.runpytest_subprocess("-p", "lowlevel.testing.plugin", "-W", "error")
+    result = TESTING.run_as_tests(pytester, monkeypatch)
     result.assert_outcomes(passed=10)
 
 

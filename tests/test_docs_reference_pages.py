@@ -255,32 +255,8 @@ async def test_the_example_of_types() -> None:
         assert re.fullmatch(r"<RequestKey\(.*\.started, type=float\)> 0\.0", await response.text())
 
 
-RUN_COROUTINES = """
-import asyncio
-import inspect
-
-import pytest
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem):
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = pyfuncitem._fixtureinfo.argnames
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
-    return True
-"""
-
-
 def test_the_examples_of_testing(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks = [
-        block for found in Page("docs/reference/testing.rst").blocks.values() for block in found
-    ]
-    pytester.makepyfile("\n\n".join(blocks))
-    pytester.makeconftest(RUN_COROUTINES)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    result = pytester.runpytest_subprocess("-p", "lowlevel.testing.plugin", "-W", "error")
+    result = Page("docs/reference/testing.rst").run_as_tests(pytester, monkeypatch)
     result.assert_outcomes(passed=2)

@@ -10,12 +10,11 @@ from functools import partial
 from . import websocket_client
 from .contest import AnswersDiffer
 from .cores import pinned
-from .limits import TooFewDescriptors, allow_descriptors
 from .load import Load, LoadFailed
 from .process import ServerProcess
-from .stats import Row
+from .stats import Row, title_beside
 from .suite import Run, Suite, estimate_turns
-from .throughput import SPARE_DESCRIPTORS, Answers, compare
+from .throughput import Answers, compare
 
 PATH = "/broadcast"
 SOCKETS = 1000
@@ -48,24 +47,18 @@ def measure(name: str, run: Run, *, sockets: int = SOCKETS) -> list[Row]:
     rows = [
         Row(
             name,
-            title if peer == "aiohttp" else f"{title}, beside {peer}",
+            title_beside(title, peer),
             run.loop,
             peer,
             "messages/s",
         )
         for peer in run.present(PEERS)
     ]
-    try:
-        allow_descriptors(sockets + SPARE_DESCRIPTORS)
-    except TooFewDescriptors as error:
-        for row in rows:
-            row.failure = f"{type(error).__name__}: {error}"
-        return rows
 
     def load(server: ServerProcess, seconds: float) -> Load:
         return broadcasts(server, sockets=sockets, seconds=seconds, core=run.cores.load)
 
-    compare(rows, prove, load, run)
+    compare(rows, prove, load, run, sockets=sockets)
     return rows
 
 

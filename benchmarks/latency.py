@@ -30,7 +30,7 @@ from . import load
 from .contest import contest
 from .cores import pinned
 from .process import ServerProcess
-from .stats import Row
+from .stats import Row, title_beside
 from .suite import WARM_UP_SECONDS, Run, Suite, estimate_turns
 from .throughput import answer_to, check_alike, turn
 
@@ -151,9 +151,7 @@ def measure(run: Run) -> list[Row]:
             row.failure = (
                 f"the load was late in all rounds, {TRIES} times beside one of the servers"
             )
-        row.title = f"latency at {rate:,}/s, {name_of(row.at)}"
-        if row.other != "aiohttp":
-            row.title += f", beside {row.other}"
+        row.title = title_beside(f"latency at {rate:,}/s, {name_of(row.at)}", row.other)
         if taken:
             row.note = _about_the_load(taken)
     return rows

@@ -13,7 +13,7 @@ from .cases import HTTP_PEERS, MEMORY_TARGET, WEBSOCKET_MEMORY_TARGET
 from .cores import Cores
 from .limits import allow_descriptors
 from .process import ServerFailed, ServerProcess
-from .stats import Row, Target
+from .stats import Row, Target, title_beside
 from .suite import START_SECONDS, Run, Suite
 
 ROUNDS = 2
@@ -75,7 +75,7 @@ def measure(case: MemoryCase, run: Run) -> list[Row]:
     rows = [
         Row(
             case.name,
-            title if other == "aiohttp" else f"{title}, beside {other}",
+            title_beside(title, other),
             run.loop,
             other,
             "KiB",

@@ -55,6 +55,11 @@ def paired_ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]
     return [mine / other for mine, other in zip(ours, theirs, strict=True)]
 
 
+def title_beside(title: str, other: str) -> str:
+    """The title of a row: only beside aiohttp it goes without saying who the other is."""
+    return title if other == "aiohttp" else f"{title}, beside {other}"
+
+
 @dataclass(slots=True)
 class Row:
     """One line of the report: lowlevel beside one other, sample by sample.

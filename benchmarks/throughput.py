@@ -14,7 +14,7 @@ from .contest import AnswersDiffer, Contest, contest
 from .cores import Cores
 from .limits import TooFewDescriptors, allow_descriptors
 from .process import CertificateAndKey, ServerProcess
-from .stats import Row
+from .stats import Row, title_beside
 from .suite import WARM_UP_SECONDS, Run, Suite, estimate_turns
 
 ANSWER_SECONDS = 10.0
@@ -87,14 +87,15 @@ def measure(case: Case, run: Run, *, proof: Proof | None = None) -> list[Row]:
             headers=case.headers,
         )
 
-    try:
-        allow_descriptors(case.connections + SPARE_DESCRIPTORS)
-    except TooFewDescriptors as error:
-        for row in rows:
-            row.failure = f"{type(error).__name__}: {error}"
-        return rows
     with certificate.temporary() if case.tls else nullcontext() as tls:
-        compare(rows, proof or partial(answers, case), run_wrk, run, tls=tls)
+        compare(
+            rows,
+            proof or partial(answers, case),
+            run_wrk,
+            run,
+            sockets=case.connections,
+            tls=tls,
+        )
     return rows
 
 
@@ -103,7 +104,7 @@ def make_rows(case: Case, run: Run) -> list[Row]:
     return [
         Row(
             case.name,
-            _title(case, other),
+            title_beside(case.title, other),
             run.loop,
             other,
             "requests/s",
@@ -121,6 +122,7 @@ def compare(
     loader: Loader,
     run: Run,
     *,
+    sockets: int = 0,
     tls: CertificateAndKey | None = None,
 ) -> None:
     """Fill the rows of one case and one loop; what goes wrong is in their `failure`.
@@ -129,8 +131,15 @@ def compare(
 
     proof: what a server answers, which must be alike for all.
     loader: loads one server for so many seconds; raises load.LoadFailed or OSError.
+    sockets: that the load opens at a time; where the system does not allow so many, all rows fail.
     """
     if not rows:
+        return
+    try:
+        allow_descriptors(sockets + SPARE_DESCRIPTORS)
+    except TooFewDescriptors as error:
+        for row in rows:
+            row.failure = f"{type(error).__name__}: {error}"
         return
     with contest(rows, run, tls=tls) as taking_part:
         check_alike(taking_part, proof)
@@ -166,10 +175,6 @@ def started(names: Iterable[str], loop: str, cores: Cores) -> Iterator[Servers]:
         yield {
             name: running.enter_context(ServerProcess(name, loop, cores.server)) for name in names
         }
-
-
-def _title(case: Case, other: str) -> str:
-    return case.title if other == "aiohttp" else f"{case.title}, beside {other}"
 
 
 def _record(turns: Mapping[str, Turn], rows: Sequence[Row]) -> None:
